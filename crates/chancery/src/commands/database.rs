@@ -1,0 +1,103 @@
+//! `chancery migrate`, and how every other command opens the database.
+
+use store::{SchemaState, Store};
+
+use crate::{
+    cli::Common,
+    commands::{Failure, say, settings},
+    config::Settings,
+};
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// If the database does not answer, or a migration fails; then the schema is as it was before that
+/// migration.
+pub async fn migrate(common: &Common) -> Result<(), Failure> {
+    let store = connect(&settings(common)?).await?;
+    let before = store.schema_state().await.map_err(Failure::new)?;
+    store.migrate().await.map_err(Failure::new)?;
+    store.close().await;
+    match before {
+        SchemaState::Current => say("the schema was up to date"),
+        SchemaState::Ahead { .. } => say("the schema is that of a later release; nothing was changed"),
+        SchemaState::Behind { missing } => say(format_args!("applied: {}", missing.join(", "))),
+    }
+}
+
+/// Opens the database. A schema that is behind is brought up to date if `migrate` says so, else
+/// refused.
+///
+/// # Errors
+/// If the database does not answer, or its schema is behind.
+pub async fn open(settings: &Settings, migrate: bool) -> Result<Store, Failure> {
+    let store = connect(settings).await?;
+    match store.schema_state().await.map_err(Failure::new)? {
+        SchemaState::Current => {}
+        SchemaState::Ahead { unknown } => {
+            tracing::warn!(?unknown, "the database was migrated by a later release");
+        }
+        SchemaState::Behind { missing } if migrate => {
+            store.migrate().await.map_err(Failure::new)?;
+            tracing::info!(?missing, "schema brought up to date");
+        }
+        SchemaState::Behind { missing } => {
+            return Err(Failure::new(format_args!(
+                "the database schema is behind; missing: {}\n    Run `chancery migrate`, or start with --migrate.",
+                missing.join(", ")
+            )));
+        }
+    }
+    Ok(store)
+}
+
+async fn connect(settings: &Settings) -> Result<Store, Failure> {
+    let options = settings.store_options().ok_or_else(|| Failure::new("database.url is missing"))?;
+    Store::open(&options).await.map_err(Failure::new)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn on(directory: &tempfile::TempDir) -> Settings {
+        let mut settings = Settings::new("http://localhost:8400".parse().unwrap());
+        settings.database.url = Some(format!("sqlite:{}/x.db", directory.path().display()).into());
+        settings
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_is_behind_is_refused_unless_told_to_migrate() {
+        let directory = tempfile::tempdir().unwrap();
+        let refusal = open(&on(&directory), false).await.unwrap_err();
+        assert!(refusal.message.contains("chancery migrate"), "{}", refusal.message);
+        open(&on(&directory), true).await.unwrap().close().await;
+        open(&on(&directory), false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_reads_back_as_declared() {
+        use crate::declare::{Declared, difference, difference::is_change};
+
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&on(&directory), true).await.unwrap();
+        let bank = crate::declare::file::tests::parse(crate::declare::file::tests::BANK).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        for role in &bank.roles {
+            tx.put_role(role).await.unwrap();
+        }
+        for server in &bank.resource_servers {
+            tx.put_resource_server(server).await.unwrap();
+        }
+        for scope in &bank.scopes {
+            tx.put_scope(scope).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let stored = Declared::stored(&store).await.unwrap();
+        let wanted = Declared { clients: Vec::new(), users: Vec::new(), ..bank };
+        let changes = difference(&stored, &wanted, |_, _| false);
+        assert_eq!(changes.len(), 3);
+        assert!(!is_change(&changes), "{changes:?}");
+    }
+}

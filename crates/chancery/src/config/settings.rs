@@ -1,0 +1,304 @@
+//! Every setting there is. The documentation comments are the text of `docs/configuration.md`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use jose::Algorithm;
+use mfa::SecondFactorPolicy;
+use secrecy::SecretString;
+
+use crate::config::{
+    section::{Section, section},
+    value::{Issuer, Span, choice},
+};
+
+choice! {
+    /// How log lines look.
+    LogFormat {
+        /// For people.
+        Human = "human",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+section! {
+    /// Where everything is kept. One URL chooses the engine.
+    Database "database" {
+        /// `postgres://user@host/name`, or `sqlite:///var/lib/chancery/chancery.db` for a single
+        /// node. Required, here or as `url_file`.
+        url: Option<SecretString> = None;
+        /// A file that holds the URL, because it may contain a password.
+        url_file: Option<PathBuf> = None;
+        /// How many connections to PostgreSQL one process opens at most.
+        max_connections: u32 = 10;
+        /// Whether `serve` brings a schema that is behind up to date. Otherwise it refuses to start
+        /// and names the command to run.
+        migrate_on_start: bool = false;
+    }
+}
+
+section! {
+    /// The two listeners, and what one connection may cost.
+    Listen "listen" {
+        /// Where browsers and clients connect. Without `tls` this must be a loopback address,
+        /// or `proxy.trusted` must name who may connect.
+        public: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8400));
+        /// Where health (`/health/live`, `/health/ready`) and metrics (`/metrics`) are served, in
+        /// plain http. Never expose it to the internet.
+        admin: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8401));
+        /// How long a connection may take to send the header of a request, and stay idle between
+        /// two requests.
+        header_timeout: Span = Span::seconds(10);
+        /// How long a TLS handshake may take.
+        handshake_timeout: Span = Span::seconds(10);
+        /// How long requests in progress may take to finish when the server stops.
+        drain: Span = Span::seconds(30);
+        /// How many connections are open at most; further ones wait.
+        max_connections: u32 = 4096;
+    }
+}
+
+section! {
+    /// Built-in TLS 1.3 and 1.2 on the public listener. The files are read again on SIGHUP.
+    Tls "tls" {
+        /// PEM file with the certificate, followed by the intermediate ones.
+        certificate: Option<PathBuf> = None;
+        /// PEM file with the private key of the certificate.
+        key: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    /// Reverse proxies in front of the server.
+    Proxy "proxy" {
+        /// The addresses or networks of proxies that end TLS. `X-Forwarded-For` and
+        /// `X-Forwarded-Proto` are believed from these and from nobody else; a plain http listener
+        /// beyond loopback takes connections from these and from nobody else.
+        trusted: Vec<IpNet> = Vec::new();
+    }
+}
+
+section! {
+    /// What must never be lost or seen. Prefer the files; they may end with a line feed.
+    Secrets "secrets" {
+        /// Seals private keys and TOTP seeds in the database: 32 random bytes in base64, as
+        /// `openssl rand -base64 32` prints them. Required unless issuer and listener are on
+        /// loopback. Whoever loses it loses the signing keys and every second factor.
+        key_encryption_key: Option<SecretString> = None;
+        /// A file that holds the key-encryption key.
+        key_encryption_key_file: Option<PathBuf> = None;
+        /// Mixed into every password hash, so that a stolen database alone is worth nothing to a
+        /// guesser: 32 random bytes in base64. Required like the key-encryption key. It may never
+        /// change, because no password would match any more.
+        password_pepper: Option<SecretString> = None;
+        /// A file that holds the pepper.
+        password_pepper_file: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    /// Signing keys and their rotation.
+    Keys "keys" {
+        /// The algorithms for which there is a key. RS256 is what OpenID Connect clients expect
+        /// where they register nothing else; ES256 is far cheaper.
+        algorithms: Vec<Algorithm> = vec![Algorithm::Rs256, Algorithm::Es256];
+        /// How long clients and proxies may cache the published keys.
+        jwks_cache: Span = Span::hours(1);
+        /// How long a new key is published before it signs. At least `jwks_cache`, or clients meet
+        /// a key that they do not know.
+        announce: Span = Span::days(1);
+        /// How long a key signs.
+        active: Span = Span::days(90);
+        /// How long a key stays published after it has ceased to sign. At least as long as the
+        /// longest token that it signed.
+        retain: Span = Span::days(7);
+    }
+}
+
+section! {
+    /// How long codes and tokens live.
+    Tokens "tokens" {
+        /// Authorization codes; at most a minute.
+        code: Span = Span::seconds(60);
+        /// Access tokens, where the resource server says nothing else.
+        access_token: Span = Span::minutes(5);
+        /// The algorithm of access tokens that are JWTs; one of `keys.algorithms`.
+        access_token_algorithm: Algorithm = Algorithm::Es256;
+        /// ID tokens.
+        id_token: Span = Span::minutes(5);
+        /// Refresh tokens that are not used.
+        refresh_idle: Span = Span::days(30);
+        /// Refresh tokens from the day the customer consented, used or not. A consent that ends
+        /// earlier ends them too.
+        refresh_absolute: Span = Span::days(180);
+    }
+}
+
+section! {
+    /// How long a customer stays signed in.
+    Sessions "sessions" {
+        /// Without any activity.
+        idle: Span = Span::minutes(15);
+        /// At most, activity or not.
+        absolute: Span = Span::hours(12);
+    }
+}
+
+section! {
+    /// How long a customer may take from the app's request to the answer.
+    Interactions "interactions" {
+        /// Sign-in, second factor and consent together.
+        lifetime: Span = Span::minutes(30);
+    }
+}
+
+section! {
+    /// Second factors.
+    SecondFactor "second_factor" {
+        /// `required`: nobody signs in without one, and whoever has none enrols at the first
+        /// sign-in. `if-enrolled`: asked of those who have one, and of everybody where client,
+        /// scope, user record or a requested `acr` demands it.
+        policy: SecondFactorPolicy = SecondFactorPolicy::Required;
+    }
+}
+
+section! {
+    /// Password hashing with Argon2id. One hash takes `memory_kib` of memory and tens of
+    /// milliseconds of a processor, by intent.
+    Passwords "passwords" {
+        /// How many hashes are computed at the same time; further sign-ins wait. Memory for hashing
+        /// is at most this times `memory_kib`.
+        concurrent_hashes: u32 = 2;
+        /// Memory of one hash, in KiB.
+        memory_kib: u32 = 19 * 1024;
+        /// Passes over the memory.
+        iterations: u32 = 2;
+    }
+}
+
+section! {
+    /// What customers see.
+    Pages "pages" {
+        /// The bank's name, on every page.
+        bank_name: String = "Chancery".to_owned();
+        /// The language of pages for a browser that asks for none that there is: `en` or
+        /// `zh-Hant`.
+        language: String = "en".to_owned();
+    }
+}
+
+section! {
+    /// What customers allow apps to do.
+    Consent "consent" {
+        /// How long a consent lives where neither client nor scope says less. European rules for
+        /// account information say 180 days.
+        lifetime: Span = Span::days(180);
+    }
+}
+
+section! {
+    /// Log lines, on standard error. They never contain secrets.
+    Log "log" {
+        /// How lines look.
+        format: LogFormat = LogFormat::Human;
+        /// Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, also by module, such
+        /// as `info,store=debug`.
+        filter: String = "info".to_owned();
+    }
+}
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who we are: the issuer identifier (RFC 8414 §2), which is also the base of every endpoint's
+    /// URL.
+    pub issuer: Issuer,
+    /// `[database]`
+    pub database: Database,
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[proxy]`
+    pub proxy: Proxy,
+    /// `[secrets]`
+    pub secrets: Secrets,
+    /// `[keys]`
+    pub keys: Keys,
+    /// `[tokens]`
+    pub tokens: Tokens,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[interactions]`
+    pub interactions: Interactions,
+    /// `[second_factor]`
+    pub second_factor: SecondFactor,
+    /// `[passwords]`
+    pub passwords: Passwords,
+    /// `[pages]`
+    pub pages: Pages,
+    /// `[consent]`
+    pub consent: Consent,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// What the reference says of the one setting outside every section.
+pub const ISSUER_ABOUT: &str = "The issuer identifier: the public URL of this server, without path and trailing slash, \
+    exactly as clients know it. It is in every token and every answer; to change it is to become another issuer. \
+    Must be https, except on loopback.";
+
+impl Settings {
+    /// Every setting at its default.
+    pub fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            database: Database::default(),
+            listen: Listen::default(),
+            tls: Tls::default(),
+            proxy: Proxy::default(),
+            secrets: Secrets::default(),
+            keys: Keys::default(),
+            tokens: Tokens::default(),
+            sessions: Sessions::default(),
+            interactions: Interactions::default(),
+            second_factor: SecondFactor::default(),
+            passwords: Passwords::default(),
+            pages: Pages::default(),
+            consent: Consent::default(),
+            log: Log::default(),
+        }
+    }
+
+    /// The sections in the order of the reference.
+    pub fn sections(&mut self) -> [&mut dyn Section; 14] {
+        [
+            &mut self.database,
+            &mut self.listen,
+            &mut self.tls,
+            &mut self.proxy,
+            &mut self.secrets,
+            &mut self.keys,
+            &mut self.tokens,
+            &mut self.sessions,
+            &mut self.interactions,
+            &mut self.second_factor,
+            &mut self.passwords,
+            &mut self.pages,
+            &mut self.consent,
+            &mut self.log,
+        ]
+    }
+
+    /// Whether this can only be a developer's server: plain http, issuer and listener on loopback.
+    /// There a key-encryption key is not demanded, and cookies lack the `__Host-` prefix.
+    pub fn is_development(&self) -> bool {
+        !self.issuer.is_https() && self.issuer.is_loopback() && self.listen.public.ip().is_loopback()
+    }
+
+    /// Whether the server itself speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.certificate.is_some()
+    }
+}

@@ -1,0 +1,16 @@
+//! The listeners: TCP, TLS and HTTP up to the point where a request meets the router.
+//!
+//! What a connection may cost is bounded here, before any of our own code runs: how many there are,
+//! how long a handshake and a header may take, how many streams an HTTP/2 peer may open or reset.
+//! A stop is gentle: nothing new is accepted, requests in progress finish within a deadline.
+
+mod certificates;
+mod serve;
+mod signals;
+
+pub use certificates::{CertificateFault, Certificates};
+pub use serve::{Access, Limits, Listener};
+pub use signals::{reload_on_hangup, stop_on_signal};
+
+#[cfg(test)]
+mod tests;

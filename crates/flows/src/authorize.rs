@@ -1,0 +1,343 @@
+//! The authorization endpoint (RFC 6749 §3.1): from raw parameters to an answer or an interaction.
+//!
+//! An authorization that needs no page saves no interaction. One that needs a page saves the request
+//! and sends the browser to `/interaction/{id}`; the rest is in [`interaction`](crate::interaction).
+
+use std::sync::Arc;
+
+use audit::EventKind;
+use chrono::{DateTime, Utc};
+use consent::{Answer, ConsentUpsert, GrantedConsent};
+use jose::{digest::sha256, verify_id_token_hint};
+use mfa::Authentication;
+use protocol::{
+    ConsentId, GrantId, InteractionId, UserId,
+    authorization::AuthorizationRequest,
+    params::Params,
+    secret::{AuthorizationCode, BrowserCookie},
+};
+use store::Tx;
+use tokens::{
+    checks::{AuthorizationFault, Hint, ValidatedAuthorization},
+    client::Client,
+    interaction::{InteractionRecord, Purpose},
+    issue::{IssueFault, issue_code},
+    redirect::{RedirectFault, VerifiedRedirect},
+    step::{Granting, Step, StepRefusal, next_step},
+};
+
+use crate::{
+    caches::Declared,
+    context::RequestContext,
+    error::{FlowError, Result},
+    random::Draw,
+    service::Service,
+    visitor::Cookies,
+};
+
+/// What becomes of an authorization request.
+#[derive(Debug)]
+pub enum Authorization {
+    /// The client gets an answer.
+    Respond(AuthorizationResponse),
+    /// The person must see a page first.
+    Interact {
+        /// Which interaction.
+        id: InteractionId,
+        /// A new browser cookie, where the browser had none.
+        browser: Option<BrowserCookie>,
+    },
+    /// Nobody may be redirected; a page says why (BCP-03).
+    Local(RedirectFault),
+}
+
+/// An answer to the client; `iss` is added by whoever writes it (F2-23, IS-01).
+#[derive(Debug)]
+pub struct AuthorizationResponse {
+    /// Where it goes.
+    pub redirect: VerifiedRedirect,
+    /// A code, or why there is none.
+    pub outcome: std::result::Result<AuthorizationCode, AuthorizationRefusal>,
+}
+
+/// Why there is no code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorizationRefusal {
+    /// A check found something.
+    #[error(transparent)]
+    Fault(#[from] AuthorizationFault),
+    /// Nothing can happen without a page, or the person's roles allow nothing.
+    #[error(transparent)]
+    Step(#[from] StepRefusal),
+    /// The person said no, or gave up (F2-32).
+    #[error("denied_by_user")]
+    Denied,
+    /// The consent covers nothing of what was asked.
+    #[error("{0}")]
+    Issue(#[from] IssueFault),
+}
+
+impl Service {
+    /// Handles an authorization request.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn authorize(
+        &self,
+        context: &RequestContext,
+        params: &Params,
+        cookies: &Cookies,
+    ) -> Result<Authorization> {
+        let addressee = AuthorizationRequest::addressee(params);
+        let client = match addressee.client_id {
+            None => return self.refuse_locally(context, RedirectFault::ClientIdMissing, None).await,
+            Some(id) => self.client(id).await?,
+        };
+        let Some(client) = client else {
+            return self.refuse_locally(context, RedirectFault::UnknownClient, None).await;
+        };
+        let redirect = match VerifiedRedirect::verify(&addressee, &client) {
+            Ok(redirect) => redirect,
+            Err(fault) => return self.refuse_locally(context, fault, Some(&client)).await,
+        };
+        let declared = self.declared();
+        let validated = match self.validate(params, client.clone(), redirect.clone(), &declared) {
+            Ok(validated) => validated,
+            Err(fault) => {
+                let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
+                return Ok(Authorization::Respond(response));
+            }
+        };
+        let now = self.now();
+        let facts = self.facts(cookies, Some(&client.id)).await?;
+        match next_step(&validated, &facts.situation(now), &self.step_policy(&declared), now) {
+            Step::Issue { authentication, consent } => {
+                let response = self.issue(context, &validated, &authentication, *consent, None).await?;
+                // Someone was faster with another answer to the same question: ask anew.
+                match response {
+                    Some(response) => Ok(Authorization::Respond(response)),
+                    None => self.interact(&validated, cookies, now).await,
+                }
+            }
+            Step::Refuse(refusal) => {
+                let user = facts.visitor.map(|visitor| visitor.user.id);
+                let response = self.refuse(context, &client, redirect, refusal.into(), user).await?;
+                Ok(Authorization::Respond(response))
+            }
+            Step::Login | Step::SecondFactor | Step::Enrol | Step::Consent(_) => {
+                self.interact(&validated, cookies, now).await
+            }
+        }
+    }
+
+    /// Reads and checks a request whose redirect URI is verified.
+    fn validate(
+        &self,
+        params: &Params,
+        client: Arc<Client>,
+        redirect: VerifiedRedirect,
+        declared: &Declared,
+    ) -> Result<ValidatedAuthorization, AuthorizationFault> {
+        let request = AuthorizationRequest::parse(params)?;
+        self.revalidate(request, client, redirect, declared)
+    }
+
+    /// Runs the list of checks, for a new request or for the stored one of an interaction.
+    pub(crate) fn revalidate(
+        &self,
+        request: AuthorizationRequest,
+        client: Arc<Client>,
+        redirect: VerifiedRedirect,
+        declared: &Declared,
+    ) -> Result<ValidatedAuthorization, AuthorizationFault> {
+        let hint = match &request.id_token_hint {
+            None => Hint::Absent,
+            Some(token) => self.hinted_subject(token, &client, declared).map_or(Hint::Invalid, Hint::Subject),
+        };
+        ValidatedAuthorization::validate(request, client, redirect, hint, &declared.catalogue)
+    }
+
+    /// The subject of an ID token that we issued to this client, expired or not (OC-09).
+    fn hinted_subject(&self, token: &str, client: &Client, declared: &Declared) -> Option<UserId> {
+        let keys = declared.keyring.verification_keys();
+        let verified = verify_id_token_hint(token, keys, &self.0.policies.issuer).ok()?;
+        let audience = verified.claims.aud().ok()??;
+        audience.contains(client.id.as_str()).then_some(())?;
+        verified.claims.sub().ok()??.parse().ok()
+    }
+
+    /// Saves an interaction and sends the browser there.
+    async fn interact(
+        &self,
+        validated: &ValidatedAuthorization,
+        cookies: &Cookies,
+        now: DateTime<Utc>,
+    ) -> Result<Authorization> {
+        let request = Box::new(validated.request().clone());
+        let purpose = Purpose::Authorization { request };
+        let (id, browser) =
+            self.begin_interaction(Some(validated.client().id.clone()), purpose, cookies, now).await?;
+        Ok(Authorization::Interact { id, browser })
+    }
+
+    /// Saves an interaction for the browser; answers its new cookie if it had none.
+    pub(crate) async fn begin_interaction(
+        &self,
+        client: Option<protocol::ClientId>,
+        purpose: Purpose,
+        cookies: &Cookies,
+        now: DateTime<Utc>,
+    ) -> Result<(InteractionId, Option<BrowserCookie>)> {
+        let new = cookies.browser.is_none().then(|| BrowserCookie::from_entropy(self.entropy()));
+        let browser = cookies.browser.as_ref().or(new.as_ref());
+        let browser = browser.ok_or(FlowError::Contradiction("a browser without a cookie"))?;
+        let record = InteractionRecord {
+            id: InteractionId(self.random().id(now)),
+            client,
+            purpose,
+            browser: sha256(browser.expose()),
+            version: 1,
+            created_at: now,
+            expires_at: now + self.0.policies.interaction_lifetime,
+            completed_at: None,
+        };
+        let mut tx = self.0.store.begin().await?;
+        tx.insert_interaction(&record).await?;
+        tx.commit().await?;
+        Ok((record.id, new))
+    }
+
+    /// Issues a code in one transaction with its grant, its audit event and, for the bank's own
+    /// client or a new answer, its consent. `None` when the consent or the interaction changed
+    /// meanwhile: the next step must be found anew.
+    pub(crate) async fn issue(
+        &self,
+        context: &RequestContext,
+        validated: &ValidatedAuthorization,
+        authentication: &Authentication,
+        consent: Granting,
+        interaction: Option<&InteractionRecord>,
+    ) -> Result<Option<AuthorizationResponse>> {
+        let now = self.now();
+        let (upsert, consent) = match consent {
+            Granting::Remembered(consent) => (None, consent),
+            Granting::Implied(ask) => {
+                let (upsert, consent) = self.answer(validated.client(), &ask, &Answer::All, now)?;
+                (Some(upsert), consent)
+            }
+        };
+        self.issue_under(context, validated, authentication, (upsert, consent), interaction).await
+    }
+
+    /// Turns an answer into the effect and the proof.
+    pub(crate) fn answer(
+        &self,
+        client: &Client,
+        ask: &consent::ConsentAsk,
+        answer: &Answer,
+        now: DateTime<Utc>,
+    ) -> Result<(ConsentUpsert, GrantedConsent)> {
+        let lifetime = match (client.consent_lifetime(), self.0.policies.consent_lifetime) {
+            (Some(client), Some(server)) => Some(client.min(server)),
+            (client, server) => client.or(server),
+        };
+        let id = ConsentId(self.random().id(now));
+        consent::grant(ask, answer, id, now, lifetime)
+            .map_err(|_| FlowError::Contradiction("an answer to everything that was asked must fit"))
+    }
+
+    /// The last step of every successful authorization.
+    pub(crate) async fn issue_under(
+        &self,
+        context: &RequestContext,
+        validated: &ValidatedAuthorization,
+        authentication: &Authentication,
+        (upsert, consent): (Option<ConsentUpsert>, GrantedConsent),
+        interaction: Option<&InteractionRecord>,
+    ) -> Result<Option<AuthorizationResponse>> {
+        let now = self.now();
+        let fresh = (GrantId(self.random().id(now)), self.entropy());
+        let issued = issue_code(validated, authentication, &consent, fresh, &self.0.policies.tokens, now);
+        let issued = match issued {
+            Ok(issued) => issued,
+            Err(IssueFault::ForeignConsent) => {
+                return Err(FlowError::Contradiction("a consent of somebody else"));
+            }
+            Err(fault) => {
+                let (client, redirect) = (validated.client(), validated.redirect().clone());
+                let user = Some(authentication.user());
+                return self.refuse(context, client, redirect, fault.into(), user).await.map(Some);
+            }
+        };
+        let mut tx = self.0.store.begin().await?;
+        if let Some(interaction) = interaction
+            && tx.complete_interaction(interaction.id, interaction.version, now).await? != 1
+        {
+            return Ok(None);
+        }
+        let event = |kind| {
+            self.event(context, kind, now)
+                .user(authentication.user())
+                .client(validated.client().id.clone())
+                .session(authentication.session())
+                .consent(consent.id())
+                .interaction(interaction.map(|interaction| interaction.id))
+        };
+        if let Some(upsert) = &upsert {
+            if tx.put_consent(upsert).await? != 1 {
+                return Ok(None);
+            }
+            let scope = upsert.record().scope.to_string();
+            tx.record(&event(EventKind::ConsentGranted).detail("scope", scope)).await?;
+        }
+        tx.insert_grant(&issued.grant).await?;
+        tx.insert_code(&issued.code_record).await?;
+        let scope = issued.grant.scope.to_string();
+        tx.record(&event(EventKind::AuthorizationIssued).grant(issued.grant.id).detail("scope", scope))
+            .await?;
+        tx.commit().await?;
+        metrics::counter!("chancery_authorizations_total", "outcome" => "issued").increment(1);
+        Ok(Some(AuthorizationResponse { redirect: validated.redirect().clone(), outcome: Ok(issued.code) }))
+    }
+
+    /// Audits a refusal that goes to the client.
+    pub(crate) async fn refuse(
+        &self,
+        context: &RequestContext,
+        client: &Client,
+        redirect: VerifiedRedirect,
+        refusal: AuthorizationRefusal,
+        user: Option<UserId>,
+    ) -> Result<AuthorizationResponse> {
+        let kind = match refusal {
+            AuthorizationRefusal::Denied => EventKind::ConsentDenied,
+            _ => EventKind::AuthorizationRefused,
+        };
+        let event = self.event(context, kind, self.now()).client(client.id.clone()).user(user);
+        self.record(&event.reason(refusal.to_string())).await?;
+        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
+        Ok(AuthorizationResponse { redirect, outcome: Err(refusal) })
+    }
+
+    async fn refuse_locally(
+        &self,
+        context: &RequestContext,
+        fault: RedirectFault,
+        client: Option<&Client>,
+    ) -> Result<Authorization> {
+        let event = self.event(context, EventKind::AuthorizationRefused, self.now());
+        let event = event.client(client.map(|client| client.id.clone())).reason(fault.to_string());
+        self.record(&event).await?;
+        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
+        Ok(Authorization::Local(fault))
+    }
+}
+
+/// Marks an interaction as answered, where no code is issued.
+pub(crate) async fn complete(
+    tx: &mut Tx,
+    interaction: &InteractionRecord,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    Ok(tx.complete_interaction(interaction.id, interaction.version, now).await? == 1)
+}

@@ -1,0 +1,108 @@
+//! What every request reads and operators seldom change: clients, catalogue, keys.
+//!
+//! A snapshot is swapped whole, so one request never sees half of a change. The change sequence of
+//! the store is polled once a second (the command line is another process); when it moved, what
+//! moved is read again. Clients are parsed one by one as they are asked for, and forgotten all
+//! together.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use consent::Catalogue;
+use keys::Keyring;
+use moka::sync::Cache;
+use protocol::ClientId;
+use store::Changes;
+use tokens::client::Client;
+
+use crate::{
+    error::{FlowError, Result},
+    service::Service,
+};
+
+/// At most so many parsed clients are kept.
+const CLIENTS: u64 = 10_000;
+
+/// The declared things that fit in memory as a whole.
+#[derive(Debug)]
+pub struct Declared {
+    /// Scopes and resource servers.
+    pub catalogue: Catalogue,
+    /// Signing keys.
+    pub keyring: Keyring,
+    changes: Changes,
+}
+
+pub(crate) struct Caches {
+    declared: RwLock<Option<Arc<Declared>>>,
+    /// `None` is remembered too, so that unknown client ids don't reach the database each time.
+    clients: Cache<ClientId, Option<Arc<Client>>>,
+}
+
+impl Caches {
+    pub(crate) fn empty() -> Self {
+        Self { declared: RwLock::new(None), clients: Cache::new(CLIENTS) }
+    }
+
+    /// # Panics
+    /// Before the first [`Service::reload`], which `Service::new` makes.
+    pub(crate) fn declared(&self) -> Arc<Declared> {
+        let declared = self.declared.read().unwrap_or_else(PoisonError::into_inner);
+        declared.clone().expect("a service is made with its caches filled")
+    }
+}
+
+impl Service {
+    /// A client by the identifier that a request claims; `None` when it is unknown or disabled.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn client(&self, id: &str) -> Result<Option<Arc<Client>>> {
+        let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
+        if let Some(known) = self.0.caches.clients.get(&id) {
+            return Ok(known);
+        }
+        let record = self.0.store.client(&id).await?.filter(|record| !record.disabled);
+        let client = match record {
+            None => None,
+            Some(record) => Some(Arc::new(Client::parse(&record).map_err(|faults| {
+                let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                FlowError::StoredClient { id: id.clone(), faults }
+            })?)),
+        };
+        self.0.caches.clients.insert(id, client.clone());
+        Ok(client)
+    }
+
+    /// Reads what changed since the last time, and forgets parsed clients if any of them did.
+    /// Answers whether anything had changed.
+    ///
+    /// # Errors
+    /// [`FlowError`]; the old snapshot stays.
+    pub async fn reload(&self) -> Result<bool> {
+        let store = &self.0.store;
+        let changes = store.changes().await?;
+        let before = self.0.caches.declared.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if before.as_ref().is_some_and(|before| before.changes == changes) {
+            return Ok(false);
+        }
+        let scopes = store.scopes().await?;
+        let servers = store.resource_servers().await?;
+        let catalogue =
+            Catalogue::new(scopes, servers).map_err(|fault| FlowError::StoredCatalogue(fault.to_string()))?;
+        let records = store.signing_keys().await?;
+        let keyring = Keyring::build(&records, &self.0.sealer, self.now())?;
+        let declared = Arc::new(Declared { catalogue, keyring, changes });
+        *self.0.caches.declared.write().unwrap_or_else(PoisonError::into_inner) = Some(declared);
+        self.0.caches.clients.invalidate_all();
+        Ok(true)
+    }
+
+    /// Forgets everything cached, as after a lost connection to the database, and reads it again.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn reload_everything(&self) -> Result<()> {
+        self.0.caches.clients.invalidate_all();
+        self.reload().await.map(drop)
+    }
+}

@@ -1,0 +1,86 @@
+//! Client authentication for the endpoints that need it (RFC 6749 §2.3).
+
+use audit::EventKind;
+use protocol::{ClientId, params::Params};
+use tokens::client_auth::{
+    Authenticated, AuthenticatedClient, ClientAuthFault, Presented, PresentedFault, authenticate,
+};
+
+use crate::{context::RequestContext, error::Result, service::Service};
+
+/// Why the caller of an endpoint is nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientRefusal {
+    /// The credentials can't be read.
+    #[error(transparent)]
+    Presented(#[from] PresentedFault),
+    /// They prove nothing.
+    #[error(transparent)]
+    Auth(#[from] ClientAuthFault),
+}
+
+/// A refusal with what decides how it looks: whether the header was used (ER-02).
+#[derive(Debug)]
+pub struct Unauthenticated {
+    /// Why.
+    pub refusal: ClientRefusal,
+    /// Whether the request carried an Authorization header.
+    pub used_header: bool,
+}
+
+impl Service {
+    /// Authenticates the client of a request. A signed assertion is used up by it (OC-24).
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub(crate) async fn authenticate_client(
+        &self,
+        context: &RequestContext,
+        authorization: Option<&str>,
+        body: &Params,
+        endpoint: &str,
+    ) -> Result<std::result::Result<AuthenticatedClient, Unauthenticated>> {
+        let used_header = authorization.is_some();
+        let refuse = |refusal| Unauthenticated { refusal, used_header };
+        let presented = match Presented::parse(authorization, body) {
+            Ok(presented) => presented,
+            Err(fault) => {
+                self.client_failed(context, None, &fault.to_string()).await?;
+                return Ok(Err(refuse(fault.into())));
+            }
+        };
+        let client = self.client(presented.client_id()).await?;
+        let known = client.as_ref().map(|client| client.id.clone());
+        let issuer = &self.0.policies.issuer;
+        let audiences = [issuer.clone(), format!("{issuer}/token"), format!("{issuer}{endpoint}")];
+        let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
+        let authenticated = match authenticate(&presented, client, &audiences, self.now()) {
+            Ok(Authenticated::Done(client)) => Ok(client),
+            Ok(Authenticated::Assertion(proof)) => {
+                let mut tx = self.0.store.begin().await?;
+                let rows = tx.mark_once("client_assertion", &proof.digest(), proof.expires_at()).await?;
+                tx.commit().await?;
+                proof.confirm(rows)
+            }
+            Err(fault) => Err(fault),
+        };
+        match authenticated {
+            Ok(client) => Ok(Ok(client)),
+            Err(fault) => {
+                self.client_failed(context, known, &fault.to_string()).await?;
+                Ok(Err(refuse(fault.into())))
+            }
+        }
+    }
+
+    async fn client_failed(
+        &self,
+        context: &RequestContext,
+        client: Option<ClientId>,
+        reason: &str,
+    ) -> Result<()> {
+        metrics::counter!("chancery_client_authentications_failed_total").increment(1);
+        let event = self.event(context, EventKind::ClientAuthenticationFailed, self.now());
+        self.record(&event.client(client).reason(reason)).await
+    }
+}

@@ -1,0 +1,310 @@
+//! Declared resources: how an operator describes a bank.
+//!
+//! Roles, resource servers, scopes, clients and users are compared with what the store has and then
+//! made so, all in one transaction or not at all. What is not mentioned stays as it is: customers
+//! who came from elsewhere are not deleted because a file forgets them.
+
+use audit::{Actor, Event, EventKind};
+use chrono::{DateTime, Utc};
+use consent::{Catalogue, ResourceServer, Role, ScopeDefinition};
+use jose::digest::Digest;
+use mfa::{PasswordHash, SecondFactorPolicy, User, Username};
+use protocol::{ClientId, UserId, claims::StandardClaims, client::ClientMetadata, secret::Password};
+use store::{DeclaredRole, Lock, Tx};
+use tokens::client::{Client, ClientRecord, ClientSettings, SecretDigest};
+
+use crate::{error::Result, random::Draw, service::Service};
+
+/// Everything that can be declared; also what the store has, when the two are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// Roles.
+    pub roles: Vec<DeclaredRole>,
+    /// Resource servers.
+    pub resource_servers: Vec<ResourceServer>,
+    /// Scopes.
+    pub scopes: Vec<ScopeDefinition>,
+    /// Clients.
+    pub clients: Vec<DeclaredClient>,
+    /// Users.
+    pub users: Vec<DeclaredUser>,
+}
+
+/// A third-party app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeclaredClient {
+    /// Its identifier.
+    pub id: ClientId,
+    /// What RFC 7591 calls client metadata.
+    pub metadata: ClientMetadata,
+    /// What only this server knows about it.
+    pub settings: ClientSettings,
+    /// SHA-256 of its secret; `None` leaves the secrets that it has.
+    pub secret: Option<Digest>,
+}
+
+/// A customer.
+#[derive(Clone, Debug)]
+pub struct DeclaredUser {
+    /// The name that the customer types.
+    pub username: Username,
+    /// The password; `None` leaves the one that there is.
+    pub password: Option<DeclaredPassword>,
+    /// The roles that the customer holds.
+    pub roles: Vec<Role>,
+    /// What is known about the customer.
+    pub claims: StandardClaims,
+    /// A second-factor policy of the account's own.
+    pub second_factor: Option<SecondFactorPolicy>,
+}
+
+/// A password as it was declared, or as it is stored.
+#[derive(Clone, Debug)]
+pub enum DeclaredPassword {
+    /// In clear; hashed before it is stored.
+    Plain(Password),
+    /// Already hashed.
+    Hash(PasswordHash),
+}
+
+/// Why a declaration can't be carried out. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeclareFault {
+    /// A client breaks rules of registration.
+    #[error("client {id}: {faults}")]
+    Client {
+        /// Which.
+        id: ClientId,
+        /// Which rules.
+        faults: String,
+    },
+    /// Scopes and resource servers contradict each other.
+    #[error("{0}")]
+    Catalogue(String),
+    /// A client may ask for a scope that does not exist.
+    #[error("client {id}: scope {scope} is not declared")]
+    UnknownScope {
+        /// Which client.
+        id: ClientId,
+        /// Which scope.
+        scope: String,
+    },
+    /// A user or a scope has a role that does not exist.
+    #[error("{who}: role {role} is not declared")]
+    UnknownRole {
+        /// Who has it.
+        who: String,
+        /// Which role.
+        role: Role,
+    },
+    /// A password that can't be hashed.
+    #[error("user {0}: a password has 1 to 1024 bytes")]
+    Password(String),
+}
+
+impl Service {
+    /// What the store has, in the form of a declaration.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn declaration(&self) -> Result<Declared> {
+        let store = &self.0.store;
+        let clients = store.clients().await?.into_iter().map(|record| DeclaredClient {
+            secret: record.secrets.first().map(|secret| secret.digest),
+            id: record.id,
+            metadata: record.metadata,
+            settings: record.settings,
+        });
+        let users = store.users().await?.into_iter().map(|user| DeclaredUser {
+            username: user.username,
+            password: user.password.map(DeclaredPassword::Hash),
+            roles: user.roles.iter().filter_map(|role| role.parse().ok()).collect(),
+            claims: user.claims,
+            second_factor: user.second_factor,
+        });
+        Ok(Declared {
+            roles: store.roles().await?,
+            resource_servers: store.resource_servers().await?,
+            scopes: store.scopes().await?,
+            clients: clients.collect(),
+            users: users.collect(),
+        })
+    }
+
+    /// Whether a declared password is the stored one, so that a file that repeats it changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`FlowError::Busy`](crate::FlowError::Busy).
+    pub async fn is_password_of(&self, username: &Username, password: &Password) -> Result<bool> {
+        let Some(user) = self.0.store.user_by_name(username).await? else { return Ok(false) };
+        Ok(self.0.passwords.verify(password.clone(), Some(user)).await?.is_ok())
+    }
+
+    /// Makes the store agree with a declaration, in one transaction.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError); the inner error when the declaration itself is wrong.
+    pub async fn declare(&self, wanted: &Declared) -> Result<std::result::Result<(), DeclareFault>> {
+        if let Err(fault) = self.check_declaration(wanted).await? {
+            return Ok(Err(fault));
+        }
+        // Hashing takes long: before the transaction.
+        let mut users = Vec::new();
+        for declared in &wanted.users {
+            match self.user_record(declared).await? {
+                Ok(user) => users.push(user),
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        let now = self.now();
+        let mut tx = self.0.store.begin().await?;
+        tx.lock(Lock::Declarations).await?;
+        for role in &wanted.roles {
+            tx.put_role(role).await?;
+        }
+        for server in &wanted.resource_servers {
+            tx.put_resource_server(server).await?;
+            self.declared_event(&mut tx, EventKind::ResourceServerChanged, &server.audience, now).await?;
+        }
+        for scope in &wanted.scopes {
+            tx.put_scope(scope).await?;
+            self.declared_event(&mut tx, EventKind::ScopeChanged, scope.name.as_str(), now).await?;
+        }
+        for declared in &wanted.clients {
+            let before = self.0.store.client(&declared.id).await?;
+            let kind = if before.is_some() { EventKind::ClientChanged } else { EventKind::ClientCreated };
+            tx.put_client(&client_record(declared, before, now)).await?;
+            self.declared_event(&mut tx, kind, declared.id.as_str(), now).await?;
+        }
+        for (user, kind) in &users {
+            tx.put_user(user).await?;
+            self.declared_event(&mut tx, *kind, user.username.as_str(), now).await?;
+        }
+        tx.commit().await?;
+        self.reload().await?;
+        Ok(Ok(()))
+    }
+
+    async fn declared_event(
+        &self,
+        tx: &mut Tx,
+        kind: EventKind,
+        name: &str,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let event = Event::new(kind, now, self.random().id(now)).by(Actor::Operator).detail("name", name);
+        Ok(tx.record(&event).await?)
+    }
+
+    /// Applies the rooms' rules to what would be there afterwards.
+    async fn check_declaration(&self, wanted: &Declared) -> Result<std::result::Result<(), DeclareFault>> {
+        let current = self.declaration().await?;
+        let scopes = merged(current.scopes, &wanted.scopes, |scope| scope.name.to_string());
+        let servers =
+            merged(current.resource_servers, &wanted.resource_servers, |server| server.audience.clone());
+        let roles = merged(current.roles, &wanted.roles, |role| role.name.to_string());
+        let catalogue = match Catalogue::new(scopes.clone(), servers) {
+            Ok(catalogue) => catalogue,
+            Err(fault) => return Ok(Err(DeclareFault::Catalogue(fault.to_string()))),
+        };
+        let known = |role: &Role| roles.iter().any(|declared| declared.name == *role);
+        let scope_roles = scopes
+            .iter()
+            .flat_map(|scope| scope.roles.iter().map(move |role| (format!("scope {}", scope.name), role)));
+        let user_roles = wanted.users.iter().flat_map(|user| {
+            user.roles.iter().map(move |role| (format!("user {}", user.username.as_str()), role))
+        });
+        if let Some((who, role)) = scope_roles.chain(user_roles).find(|(_, role)| !known(role)) {
+            return Ok(Err(DeclareFault::UnknownRole { who, role: role.clone() }));
+        }
+        for declared in &wanted.clients {
+            let before = self.0.store.client(&declared.id).await?;
+            let record = client_record(declared, before, self.now());
+            let id = declared.id.clone();
+            match Client::parse(&record) {
+                Err(faults) => {
+                    let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    return Ok(Err(DeclareFault::Client { id, faults }));
+                }
+                Ok(client) => {
+                    let unknown = catalogue.unknown(&client.scope);
+                    if !unknown.is_empty() {
+                        return Ok(Err(DeclareFault::UnknownScope { id, scope: unknown.to_string() }));
+                    }
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn user_record(
+        &self,
+        declared: &DeclaredUser,
+    ) -> Result<std::result::Result<(User, EventKind), DeclareFault>> {
+        let now = self.now();
+        let before = self.0.store.user_by_name(&declared.username).await?;
+        let kept = before.as_ref().and_then(|user| user.password.clone());
+        let password = match &declared.password {
+            None => kept,
+            Some(DeclaredPassword::Hash(hash)) => Some(hash.clone()),
+            Some(DeclaredPassword::Plain(plain)) => {
+                if self.is_password_of(&declared.username, plain).await? {
+                    kept
+                } else {
+                    match self.0.passwords.hash(plain.clone(), self.random().bytes()).await? {
+                        Some(hash) => Some(hash),
+                        None => {
+                            return Ok(Err(DeclareFault::Password(declared.username.as_str().to_owned())));
+                        }
+                    }
+                }
+            }
+        };
+        let kind = if before.is_some() { EventKind::UserChanged } else { EventKind::UserCreated };
+        let changed = before.as_ref().is_some_and(|user| user.password != password);
+        let id = before.as_ref().map_or_else(|| UserId(self.random().id(now)), |user| user.id);
+        let password_changed_at =
+            if changed { Some(now) } else { before.as_ref().and_then(|user| user.password_changed_at) };
+        let user = User {
+            id,
+            username: declared.username.clone(),
+            password,
+            claims: declared.claims.clone(),
+            roles: declared.roles.iter().map(ToString::to_string).collect(),
+            second_factor: declared.second_factor,
+            created_at: before.as_ref().map_or(now, |user| user.created_at),
+            password_changed_at,
+            disabled_at: before.and_then(|user| user.disabled_at),
+        };
+        Ok(Ok((user, kind)))
+    }
+}
+
+fn client_record(
+    declared: &DeclaredClient,
+    before: Option<ClientRecord>,
+    now: DateTime<Utc>,
+) -> ClientRecord {
+    let secrets = match (&declared.secret, &before) {
+        (Some(digest), _) => vec![SecretDigest { digest: *digest, expires_at: None }],
+        (None, Some(before)) => before.secrets.clone(),
+        (None, None) => Vec::new(),
+    };
+    ClientRecord {
+        id: declared.id.clone(),
+        metadata: declared.metadata.clone(),
+        settings: declared.settings.clone(),
+        secrets,
+        disabled: before.as_ref().is_some_and(|before| before.disabled),
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: now,
+    }
+}
+
+/// What would be there: the wanted ones, and the present ones that they do not replace.
+fn merged<T: Clone>(current: Vec<T>, wanted: &[T], key: impl Fn(&T) -> String) -> Vec<T> {
+    let replaced: Vec<String> = wanted.iter().map(&key).collect();
+    let kept = current.into_iter().filter(|item| !replaced.contains(&key(item)));
+    kept.chain(wanted.iter().cloned()).collect()
+}

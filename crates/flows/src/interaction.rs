@@ -1,0 +1,336 @@
+//! An interaction as its pages see it: what is shown now, and the answers that end it.
+//!
+//! Every request of an interaction begins the same way: find it, see that it is this browser's and
+//! still open, check the stored request again, and ask what comes next. Posts carry a token that is
+//! derived from the browser's cookie and the interaction (BCP-16); without the cookie nobody can
+//! make one.
+
+use std::sync::Arc;
+
+use audit::EventKind;
+use consent::{Answer, ConsentAsk};
+use jose::digest::{Digest, hmac_sha256, sha256};
+use mfa::TotpEnrolment;
+use protocol::{
+    InteractionId,
+    authorization::{Addressee, AuthorizationRequest},
+    secret::CsrfToken,
+};
+use tokens::{
+    checks::ValidatedAuthorization,
+    client::Client,
+    interaction::{InteractionRecord, Purpose},
+    redirect::VerifiedRedirect,
+    step::{AccountStep, AuthenticatorStep, Step, account_step, authenticator_step, next_step},
+};
+
+use crate::{
+    authorize::{AuthorizationRefusal, AuthorizationResponse, complete},
+    context::RequestContext,
+    error::{FlowError, Result},
+    service::Service,
+    visitor::{Cookies, Facts, Visitor},
+};
+
+/// Why an interaction can't go on. A page says so; nobody is redirected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InteractionRefusal {
+    /// Unknown, expired, or answered already: the person starts again at the app.
+    #[error("interaction_over")]
+    Over,
+    /// Of another browser, or a post without the right token (BCP-16).
+    #[error("forgery")]
+    Forgery,
+}
+
+/// An interaction on its way.
+#[derive(Debug)]
+pub struct Interaction {
+    /// Its row.
+    pub record: InteractionRecord,
+    /// The client that asks; none for the account pages.
+    pub validated: Option<ValidatedAuthorization>,
+    /// Who is signed in.
+    pub visitor: Option<Visitor>,
+    /// What posts of its pages must carry.
+    pub csrf: CsrfToken,
+}
+
+impl Interaction {
+    /// The client that asks.
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        self.validated.as_ref().map(ValidatedAuthorization::client)
+    }
+
+    /// The authorization request.
+    pub fn request(&self) -> Option<&AuthorizationRequest> {
+        self.validated.as_ref().map(ValidatedAuthorization::request)
+    }
+}
+
+/// What the browser is shown next.
+#[derive(Debug)]
+pub enum Shown {
+    /// The sign-in page.
+    SignIn(Interaction),
+    /// The page that asks for a one-time password.
+    SecondFactor(Interaction),
+    /// The page that sets up an authenticator.
+    Enrol(Interaction, Box<TotpEnrolment>),
+    /// The consent page.
+    Consent(Interaction, Box<ConsentAsk>),
+    /// The client gets its answer.
+    Respond(AuthorizationResponse),
+    /// The account pages are open.
+    Account,
+    /// It can't go on.
+    Refused(InteractionRefusal),
+}
+
+/// An interaction that was found and may go on.
+pub(crate) enum Found {
+    Open(Box<Open>),
+    /// The stored request no longer passes the checks, because the client changed.
+    Respond(AuthorizationResponse),
+    Refused(InteractionRefusal),
+}
+
+/// Everything about an open interaction.
+pub(crate) struct Open {
+    pub(crate) record: InteractionRecord,
+    pub(crate) validated: Option<ValidatedAuthorization>,
+    pub(crate) facts: Facts,
+    pub(crate) csrf: CsrfToken,
+}
+
+impl Open {
+    fn shown(self) -> Interaction {
+        let Self { record, validated, facts, csrf } = self;
+        Interaction { record, validated, visitor: facts.visitor, csrf }
+    }
+}
+
+impl Service {
+    /// Shows what comes next, and answers the client when nothing is missing any more.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn show(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+    ) -> Result<Shown> {
+        let open = match self.open(context, id, cookies).await? {
+            Found::Open(open) => open,
+            Found::Respond(response) => return Ok(Shown::Respond(response)),
+            Found::Refused(refusal) => return Ok(Shown::Refused(refusal)),
+        };
+        let declared = self.declared();
+        let now = self.now();
+        let policy = self.step_policy(&declared);
+        let situation = open.facts.situation(open.record.created_at);
+        let Some(validated) = &open.validated else { return self.show_own(context, *open).await };
+        match next_step(validated, &situation, &policy, now) {
+            Step::Login => Ok(Shown::SignIn(open.shown())),
+            Step::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
+            Step::Enrol => self.show_enrolment(*open).await,
+            Step::Consent(ask) => Ok(Shown::Consent(open.shown(), ask)),
+            Step::Issue { authentication, consent } => {
+                let issued = self.issue(context, validated, &authentication, *consent, Some(&open.record));
+                // Another tab answered meanwhile.
+                let over = || Shown::Refused(InteractionRefusal::Over);
+                Ok(issued.await?.map_or_else(over, Shown::Respond))
+            }
+            Step::Refuse(refusal) => {
+                self.end(context, &open, refusal.into()).await.map(|ended| ended.unwrap_or_else(over))
+            }
+        }
+    }
+
+    /// Shows what comes next where no client asks: on the way to the account pages.
+    async fn show_own(&self, context: &RequestContext, open: Open) -> Result<Shown> {
+        let declared = self.declared();
+        let now = self.now();
+        let policy = self.step_policy(&declared);
+        let situation = open.facts.situation(open.record.created_at);
+        if open.record.purpose == Purpose::Account {
+            return match account_step(&situation, &policy, now) {
+                AccountStep::Login => Ok(Shown::SignIn(open.shown())),
+                AccountStep::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
+                AccountStep::Enrol => self.show_enrolment(open).await,
+                AccountStep::Open(_) => Ok(Shown::Account),
+            };
+        }
+        let confirmed_at =
+            open.facts.visitor.as_ref().and_then(|visitor| visitor.totp.as_ref()?.confirmed_at);
+        match authenticator_step(&situation, confirmed_at, &policy, now) {
+            AuthenticatorStep::Login => Ok(Shown::SignIn(open.shown())),
+            AuthenticatorStep::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
+            AuthenticatorStep::Enrol => self.show_enrolment(open).await,
+            AuthenticatorStep::Replace => {
+                if let Some(visitor) = &open.facts.visitor {
+                    self.remove_authenticator(context, visitor).await?;
+                }
+                self.show_enrolment(open).await
+            }
+            AuthenticatorStep::Done => Ok(Shown::Account),
+        }
+    }
+
+    async fn show_enrolment(&self, open: Open) -> Result<Shown> {
+        let visitor = open.facts.visitor.as_ref();
+        let user = &visitor.ok_or(FlowError::Contradiction("enrolment without a visitor"))?.user;
+        let enrolment = self.enrolment(user).await?;
+        Ok(Shown::Enrol(open.shown(), Box::new(enrolment)))
+    }
+
+    /// The person allows what is asked.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn allow(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+        csrf: &CsrfToken,
+    ) -> Result<Shown> {
+        let open = match self.post(context, id, cookies, csrf).await? {
+            Found::Open(open) => open,
+            Found::Respond(response) => return Ok(Shown::Respond(response)),
+            Found::Refused(refusal) => return Ok(Shown::Refused(refusal)),
+        };
+        let declared = self.declared();
+        let now = self.now();
+        let situation = open.facts.situation(open.record.created_at);
+        if let Some(validated) = &open.validated
+            && let Step::Consent(ask) = next_step(validated, &situation, &self.step_policy(&declared), now)
+            && let Some(visitor) = &open.facts.visitor
+            && let Some(authentication) =
+                mfa::Authentication::from_session(&visitor.session, &self.0.policies.sessions, now)
+        {
+            let (upsert, consent) = self.answer(validated.client(), &ask, &Answer::All, now)?;
+            let under = (Some(upsert), consent);
+            let issued = self.issue_under(context, validated, &authentication, under, Some(&open.record));
+            if let Some(response) = issued.await? {
+                return Ok(Shown::Respond(response));
+            }
+        }
+        // Something changed since the page was made (the session ended, another tab answered): show
+        // what comes next now.
+        self.show(context, id, cookies).await
+    }
+
+    /// The person says no, on any page (F2-32).
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn deny(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+        csrf: &CsrfToken,
+    ) -> Result<Shown> {
+        match self.post(context, id, cookies, csrf).await? {
+            Found::Open(open) => {
+                let ended = self.end(context, &open, AuthorizationRefusal::Denied).await?;
+                Ok(ended.unwrap_or_else(over))
+            }
+            Found::Respond(response) => Ok(Shown::Respond(response)),
+            Found::Refused(refusal) => Ok(Shown::Refused(refusal)),
+        }
+    }
+
+    /// Ends an interaction without a code. `None` when another tab ended it before.
+    async fn end(
+        &self,
+        context: &RequestContext,
+        open: &Open,
+        refusal: AuthorizationRefusal,
+    ) -> Result<Option<Shown>> {
+        let mut tx = self.0.store.begin().await?;
+        let first = complete(&mut tx, &open.record, self.now()).await?;
+        tx.commit().await?;
+        let Some(validated) = open.validated.as_ref().filter(|_| first) else { return Ok(None) };
+        let user = open.facts.visitor.as_ref().map(|visitor| visitor.user.id);
+        let redirect = validated.redirect().clone();
+        let response = self.refuse(context, validated.client(), redirect, refusal, user).await?;
+        Ok(Some(Shown::Respond(response)))
+    }
+
+    /// Finds an interaction for a post, which must carry the right token.
+    pub(crate) async fn post(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+        csrf: &CsrfToken,
+    ) -> Result<Found> {
+        let found = self.open(context, id, cookies).await?;
+        if let Found::Open(open) = &found
+            && sha256(open.csrf.expose()) != sha256(csrf.expose())
+        {
+            return self.forgery(context, id).await;
+        }
+        Ok(found)
+    }
+
+    async fn forgery(&self, context: &RequestContext, id: InteractionId) -> Result<Found> {
+        let event = self.event(context, EventKind::ForgeryRefused, self.now()).interaction(id);
+        self.record(&event.reason("wrong_browser_or_token")).await?;
+        Ok(Found::Refused(InteractionRefusal::Forgery))
+    }
+
+    /// Finds an interaction of this browser that is still open, and checks its request again.
+    pub(crate) async fn open(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+    ) -> Result<Found> {
+        let over = Ok(Found::Refused(InteractionRefusal::Over));
+        let record = self.0.store.interaction(id).await?;
+        let Some(record) = record.filter(|record| record.is_open(self.now())) else { return over };
+        let browser = cookies.browser.as_ref().filter(|cookie| sha256(cookie.expose()) == record.browser);
+        let Some(browser) = browser else { return self.forgery(context, id).await };
+        let csrf = csrf_token(browser.expose(), &["interaction", &record.id.to_string()]);
+        let Purpose::Authorization { request } = &record.purpose else {
+            let facts = self.facts(cookies, None).await?;
+            return Ok(Found::Open(Box::new(Open { record, validated: None, facts, csrf })));
+        };
+        // The client may have lost the redirect URI, or itself, since the request came.
+        let Some(client) = self.client(&request.client_id).await? else { return over };
+        let addressee = Addressee {
+            client_id: Some(&request.client_id),
+            redirect_uri: request.redirect_uri.as_deref(),
+            state: request.state.as_deref(),
+            response_mode: Some(request.response_mode),
+        };
+        let Ok(redirect) = VerifiedRedirect::verify(&addressee, &client) else { return over };
+        let declared = self.declared();
+        let checked = self.revalidate((**request).clone(), client.clone(), redirect.clone(), &declared);
+        match checked {
+            Ok(validated) => {
+                let facts = self.facts(cookies, Some(&client.id)).await?;
+                Ok(Found::Open(Box::new(Open { record, validated: Some(validated), facts, csrf })))
+            }
+            Err(fault) => {
+                let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
+                Ok(Found::Respond(response))
+            }
+        }
+    }
+}
+
+fn over() -> Shown {
+    Shown::Refused(InteractionRefusal::Over)
+}
+
+/// The token of a form: only who has the cookie can make it, and it fits one transaction (BCP-16).
+pub(crate) fn csrf_token(cookie: &str, about: &[&str]) -> CsrfToken {
+    let parts: Vec<&[u8]> = about.iter().map(|part| part.as_bytes()).collect();
+    let tag: Digest = hmac_sha256(cookie.as_bytes(), &parts);
+    CsrfToken::new(tag.to_string())
+}

@@ -1,0 +1,69 @@
+//! The introspection endpoint (RFC 7662).
+
+use audit::{Actor, EventKind};
+use protocol::{
+    introspection::{IntrospectionRequest, IntrospectionResponse, TokenParameterFault},
+    params::Params,
+};
+use tokens::{
+    client_auth::Presented,
+    presented::{IntrospectionCaller, introspect},
+};
+
+use crate::{context::RequestContext, error::Result, service::Service};
+
+/// Why nothing is said about a token.
+#[derive(Debug, thiserror::Error)]
+pub enum IntrospectionRefusal {
+    /// No resource server's credentials (IN-01).
+    #[error("resource_server_not_authenticated")]
+    Unauthenticated {
+        /// Whether the request carried an Authorization header.
+        used_header: bool,
+    },
+    /// The request is malformed.
+    #[error(transparent)]
+    Form(#[from] TokenParameterFault),
+}
+
+impl Service {
+    /// Handles an introspection request.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn introspect(
+        &self,
+        context: &RequestContext,
+        authorization: Option<&str>,
+        body: &Params,
+    ) -> Result<std::result::Result<IntrospectionResponse, IntrospectionRefusal>> {
+        let declared = self.declared();
+        let presented = Presented::parse(authorization, body).ok();
+        let caller =
+            presented.and_then(|shown| IntrospectionCaller::authenticate(&shown, &declared.catalogue));
+        let Some(caller) = caller else {
+            let refusal = IntrospectionRefusal::Unauthenticated { used_header: authorization.is_some() };
+            return self.introspection_refused(context, refusal).await;
+        };
+        let request = match IntrospectionRequest::parse(body) {
+            Ok(request) => request,
+            Err(fault) => return self.introspection_refused(context, fault.into()).await,
+        };
+        let found = self.find_access_token(request.token.expose()).await?;
+        let (response, dead) = introspect(&caller, found, &declared.catalogue, self.now());
+        if let Some(dead) = dead {
+            tracing::debug!(audience = caller.audience(), reason = %dead, "introspected token is inactive");
+        }
+        Ok(Ok(response))
+    }
+
+    async fn introspection_refused(
+        &self,
+        context: &RequestContext,
+        refusal: IntrospectionRefusal,
+    ) -> Result<std::result::Result<IntrospectionResponse, IntrospectionRefusal>> {
+        let event = self.event(context, EventKind::IntrospectionRefused, self.now());
+        self.record(&event.by(Actor::ResourceServer).reason(refusal.to_string())).await?;
+        Ok(Err(refusal))
+    }
+}

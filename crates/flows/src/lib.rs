@@ -1,0 +1,46 @@
+//! The use cases: load, decide, sign, apply.
+//!
+//! Each flow reads what a decision needs, lets a pure room decide, signs, and applies the effects in
+//! one short transaction. No HTTP is known here, and nothing is decided here. This is the room that
+//! owns the clock, the randomness, the caches and the bounded password pool; everything else gets
+//! them as values.
+//!
+//! * [`service`] is the whole server without its front door: a [`Service`](service::Service) has one
+//!   method per use case, in the modules below.
+//! * [`authorize`] and [`interaction`] lead a person from a request to a code; [`sign_in`] and
+//!   [`second_factor`] are what they do on the way; [`account`] is what they do afterwards.
+//! * [`token`], [`introspect`], [`revoke`], [`userinfo`], [`logout`] are the other endpoints.
+//! * [`declare`], [`signing_keys`], [`maintenance`] are for operators and for the server itself.
+
+pub mod account;
+pub mod authorize;
+pub mod caches;
+pub mod client_auth;
+pub mod clock;
+pub mod context;
+pub mod declare;
+pub mod error;
+pub mod interaction;
+pub mod introspect;
+pub mod logout;
+pub mod maintenance;
+pub mod metadata;
+pub mod passwords;
+pub mod policies;
+pub mod presented;
+pub mod random;
+pub mod revoke;
+pub mod second_factor;
+pub mod service;
+pub mod sign_in;
+pub mod signing_keys;
+pub mod token;
+pub mod userinfo;
+pub mod visitor;
+
+pub use clock::{Clock, SystemClock};
+pub use context::RequestContext;
+pub use error::FlowError;
+pub use policies::Policies;
+pub use random::{Random, SystemRandom};
+pub use service::Service;

@@ -1,0 +1,115 @@
+//! Logout: the end-session endpoint (OpenID Connect RP-Initiated Logout 1.0) and the account page's
+//! own button.
+
+use std::sync::Arc;
+
+use audit::EventKind;
+use jose::{digest::sha256, verify_id_token_hint};
+use mfa::session::end;
+use protocol::{logout::EndSessionRequest, secret::CsrfToken};
+use tokens::{
+    client::Client,
+    logout::{LogoutHint, end_session},
+};
+
+use crate::{
+    context::RequestContext,
+    error::Result,
+    interaction::csrf_token,
+    service::Service,
+    visitor::{Cookies, Visitor},
+};
+
+/// What becomes of an end-session request.
+#[derive(Debug)]
+pub enum Logout {
+    /// The person is asked first (LO-01).
+    Confirm {
+        /// The client that asks, if it is known.
+        client: Option<Arc<Client>>,
+        /// What the answer must carry.
+        csrf: CsrfToken,
+    },
+    /// The session is over; the person goes there, or sees our own page.
+    Done {
+        /// Where to, if the client registered it.
+        redirect: Option<String>,
+    },
+}
+
+impl Service {
+    /// Handles an end-session request. `confirmed` carries the token of the confirmation page.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn logout(
+        &self,
+        context: &RequestContext,
+        request: &EndSessionRequest,
+        cookies: &Cookies,
+        confirmed: Option<&CsrfToken>,
+    ) -> Result<Logout> {
+        let (hint, hinted_client) = self.logout_hint(request);
+        let named = match (&request.client_id, &hinted_client) {
+            // LO-02: both must agree.
+            (Some(named), Some(hinted)) if named != hinted => None,
+            (Some(named), _) => Some(named),
+            (None, hinted) => hinted.as_ref(),
+        };
+        let client = match named {
+            Some(id) => self.client(id).await?,
+            None => None,
+        };
+        let visitor = self.visitor(cookies).await?;
+        let current = visitor.as_ref().map(|visitor| (visitor.session.id, visitor.user.id));
+        let decision = end_session(request, client.as_deref(), hint.as_ref(), current);
+        let expected = cookies.session.as_ref().map(|cookie| csrf_token(cookie.expose(), &["end-session"]));
+        let agreed = match (confirmed, &expected) {
+            (Some(shown), Some(expected)) => sha256(shown.expose()) == sha256(expected.expose()),
+            _ => false,
+        };
+        if decision.confirm && !agreed {
+            if confirmed.is_some() {
+                let event = self.event(context, EventKind::LogoutRefused, self.now());
+                self.record(&event.reason("wrong_token")).await?;
+            }
+            let csrf = expected.unwrap_or_else(|| CsrfToken::new(""));
+            return Ok(Logout::Confirm { client, csrf });
+        }
+        if let Some(visitor) = &visitor {
+            let reason = if client.is_some() { "by_client" } else { "by_user" };
+            self.sign_out(context, visitor, reason).await?;
+        }
+        Ok(Logout::Done { redirect: decision.redirect })
+    }
+
+    /// What a hint says, if it is an ID token of ours, expired or not (LO-03), and for which client.
+    fn logout_hint(&self, request: &EndSessionRequest) -> (Option<LogoutHint>, Option<String>) {
+        let verify = || {
+            let token = request.id_token_hint.as_deref()?;
+            let declared = self.declared();
+            let keys = declared.keyring.verification_keys();
+            let verified = verify_id_token_hint(token, keys, &self.0.policies.issuer).ok()?;
+            let subject = verified.claims.sub().ok()??.parse().ok()?;
+            let session = verified.claims.text("sid").ok().flatten().and_then(|sid| sid.parse().ok());
+            let client = verified.claims.aud().ok()??.values.first().cloned()?;
+            Some((LogoutHint { subject, session }, client))
+        };
+        verify().unzip()
+    }
+
+    /// Ends the visitor's session, and with it every grant that is bound to it (BL-04).
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn sign_out(&self, context: &RequestContext, visitor: &Visitor, reason: &str) -> Result<()> {
+        let now = self.now();
+        let Some(ended) = end(&visitor.session, visitor.user.id, now) else { return Ok(()) };
+        let mut tx = self.0.store.begin().await?;
+        if tx.end_session(&ended).await? == 1 {
+            let event = self.event(context, EventKind::SessionEnded, now).user(visitor.user.id);
+            tx.record(&event.session(visitor.session.id).reason(reason)).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}

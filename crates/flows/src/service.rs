@@ -1,0 +1,133 @@
+//! The server without its front door.
+
+use std::sync::Arc;
+
+use audit::{Event, EventKind};
+use chrono::{DateTime, Utc};
+use keys::Sealer;
+use mfa::Pepper;
+use store::Store;
+use tokens::{mint::Mint, step::StepPolicy};
+
+use crate::{
+    caches::{Caches, Declared},
+    clock::Clock,
+    context::RequestContext,
+    error::Result,
+    passwords::Passwords,
+    policies::Policies,
+    random::{Draw, Random},
+};
+
+/// Everything that the use cases share. Cheap to clone; `web` keeps one.
+#[derive(Clone)]
+pub struct Service(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) sealer: Sealer,
+    pub(crate) passwords: Passwords,
+    pub(crate) caches: Caches,
+    pub(crate) policies: Policies,
+}
+
+/// What a [`Service`] is made of.
+pub struct Parts {
+    /// The database, migrated.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub random: Arc<dyn Random>,
+    /// Opens private keys and TOTP seeds.
+    pub sealer: Sealer,
+    /// Goes into every password hash.
+    pub pepper: Pepper,
+    /// The rules.
+    pub policies: Policies,
+}
+
+impl Service {
+    /// Puts the parts together: makes the first signing keys where there are none, and fills the
+    /// caches.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError) when the store does not answer or what it holds can't work.
+    pub async fn new(parts: Parts) -> Result<Self> {
+        let Parts { store, clock, random, sealer, pepper, policies } = parts;
+        let passwords = Passwords::new(pepper, policies.hashing, policies.hashing_slots);
+        let inner = Inner { store, clock, random, sealer, passwords, caches: Caches::empty(), policies };
+        let service = Self(Arc::new(inner));
+        service.tend_signing_keys().await?;
+        service.reload().await?;
+        Ok(service)
+    }
+
+    /// The rules.
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Now.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// The randomness.
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.0.random
+    }
+
+    /// A new random value of 256 bits, such as for a cookie.
+    pub fn entropy(&self) -> [u8; 32] {
+        self.random().bytes()
+    }
+
+    /// A new UUIDv7.
+    pub fn id(&self) -> uuid::Uuid {
+        self.random().id(self.now())
+    }
+
+    /// What operators declared, as of the last poll.
+    pub fn declared(&self) -> Arc<Declared> {
+        self.0.caches.declared()
+    }
+
+    /// An audit event with the facts of the request.
+    pub(crate) fn event(&self, context: &RequestContext, kind: EventKind, now: DateTime<Utc>) -> Event {
+        Event::new(kind, now, self.random().id(now)).address(context.address).correlation(context.correlation)
+    }
+
+    /// Writes one audit event in a transaction of its own, for refusals that change nothing else.
+    pub(crate) async fn record(&self, event: &Event) -> Result<()> {
+        let mut tx = self.0.store.begin().await?;
+        tx.record(event).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The mint over what is declared.
+    pub(crate) fn mint<'a>(&'a self, declared: &'a Declared) -> Mint<'a> {
+        Mint {
+            issuer: &self.0.policies.issuer,
+            keyring: &declared.keyring,
+            catalogue: &declared.catalogue,
+            policy: &self.0.policies.tokens,
+        }
+    }
+
+    /// The rules of the next step over what is declared.
+    pub(crate) fn step_policy<'a>(&'a self, declared: &'a Declared) -> StepPolicy<'a> {
+        StepPolicy {
+            second_factor: self.0.policies.second_factor,
+            sessions: &self.0.policies.sessions,
+            catalogue: &declared.catalogue,
+        }
+    }
+}

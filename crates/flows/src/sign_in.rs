@@ -1,0 +1,214 @@
+//! Signing in: username and password, from the first page of an interaction.
+
+use audit::EventKind;
+use jose::digest::sha256;
+use mfa::{
+    AttemptKind, PasswordRefusal, Rehash, User, Username, VerifiedPassword,
+    session::{SessionOrigin, end, reauthenticate, start},
+    throttle::{account_key, reserve},
+};
+use protocol::{
+    InteractionId, SessionId,
+    secret::{CsrfToken, Password, SessionCookie},
+};
+
+use crate::{
+    context::RequestContext,
+    error::Result,
+    interaction::{Found, Interaction, Open, Shown},
+    random::Draw,
+    service::Service,
+    visitor::{Cookies, Visitor},
+};
+
+/// What becomes of a post with a credential.
+#[derive(Debug)]
+pub enum CredentialAnswer {
+    /// It was right: the browser gets this session cookie and asks what comes next (303).
+    Accepted(SessionCookie),
+    /// It was not: the same page again, with a reason that tells a stranger nothing.
+    Again(Interaction, CredentialRefusal),
+    /// Something else is to be shown.
+    Elsewhere(Box<Shown>),
+}
+
+/// Why a credential was not accepted, as the page may say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialRefusal {
+    /// Wrong, whatever it was (SE-02).
+    Wrong,
+    /// Too many failures: wait so many seconds.
+    Wait(i64),
+}
+
+impl Service {
+    /// Verifies a password. Unknown and known names take the same path, with the same work and the
+    /// same answer (SE-02).
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn sign_in(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+        csrf: &CsrfToken,
+        (username, password): (&str, Password),
+    ) -> Result<CredentialAnswer> {
+        let open = match self.post(context, id, cookies, csrf).await? {
+            Found::Open(open) => open,
+            Found::Respond(response) => return Ok(elsewhere(Shown::Respond(response))),
+            Found::Refused(refusal) => return Ok(elsewhere(Shown::Refused(refusal))),
+        };
+        let name = username.parse::<Username>().ok();
+        match self.check_password(context, name.as_ref(), password.clone()).await? {
+            Err(PasswordAnswer::Wait(seconds)) => Ok(again(open, CredentialRefusal::Wait(seconds))),
+            Err(PasswordAnswer::Wrong) => Ok(again(open, CredentialRefusal::Wrong)),
+            Ok((user, verified)) => {
+                let cookie = self.begin_session(context, &open, &user, &verified).await?;
+                self.rehash(&user, &verified, password).await?;
+                Ok(CredentialAnswer::Accepted(cookie))
+            }
+        }
+    }
+
+    /// Counts the attempt, verifies the password, and forgives the count when it was right.
+    pub(crate) async fn check_password(
+        &self,
+        context: &RequestContext,
+        name: Option<&Username>,
+        password: Password,
+    ) -> Result<std::result::Result<(User, VerifiedPassword), PasswordAnswer>> {
+        let store = &self.0.store;
+        let account = name.map(|name| account_key(name, AttemptKind::Password));
+        if let Some(account) = account {
+            let attempts = store.attempts(&account).await?;
+            let reserved = reserve(account, attempts, &self.0.policies.throttle, self.now());
+            let counted = match &reserved {
+                Err(_) => false,
+                Ok(reservation) => {
+                    let mut tx = store.begin().await?;
+                    let rows = tx.reserve_attempt(reservation).await?;
+                    tx.commit().await?;
+                    rows == 1
+                }
+            };
+            if !counted {
+                let seconds = reserved.err().map_or(1, mfa::RetryAfter::seconds);
+                self.login_failed(context, None, name, "too_many_failures").await?;
+                return Ok(Err(PasswordAnswer::Wait(seconds)));
+            }
+        }
+        let user = match name {
+            Some(name) => store.user_by_name(name).await?,
+            None => None,
+        };
+        match self.0.passwords.verify(password, user.clone()).await? {
+            Ok(verified) => {
+                if let Some(account) = &account {
+                    let mut tx = store.begin().await?;
+                    tx.forgive_attempts(account).await?;
+                    tx.commit().await?;
+                }
+                let user = user.ok_or(crate::FlowError::Contradiction("a verified password of nobody"))?;
+                Ok(Ok((user, verified)))
+            }
+            Err(refusal) => {
+                let known = user.filter(|_| refusal != PasswordRefusal::UnknownUser);
+                self.login_failed(context, known.as_ref(), name, refusal.code()).await?;
+                Ok(Err(PasswordAnswer::Wrong))
+            }
+        }
+    }
+
+    async fn login_failed(
+        &self,
+        context: &RequestContext,
+        user: Option<&User>,
+        name: Option<&Username>,
+        reason: &str,
+    ) -> Result<()> {
+        metrics::counter!("chancery_logins_total", "outcome" => "refused").increment(1);
+        let event = self.event(context, EventKind::LoginFailed, self.now()).user(user.map(|user| user.id));
+        // The typed name of an unknown account may be a password typed in the wrong field.
+        let named = name.filter(|_| user.is_some()).map(Username::as_str).unwrap_or_default();
+        self.record(&event.reason(reason).detail("username", named)).await
+    }
+
+    /// Starts a session, or renews the one that the same person has in this browser. Another
+    /// person's session in this browser ends. The cookie is new in any case (SE-01).
+    async fn begin_session(
+        &self,
+        context: &RequestContext,
+        open: &Open,
+        user: &User,
+        verified: &VerifiedPassword,
+    ) -> Result<SessionCookie> {
+        let now = self.now();
+        let policy = &self.0.policies.sessions;
+        let cookie = SessionCookie::from_entropy(self.entropy());
+        let digest = sha256(cookie.expose());
+        let event = |kind| {
+            let client = open.record.client.clone();
+            self.event(context, kind, now).user(user.id).client(client).interaction(open.record.id)
+        };
+        let mut tx = self.0.store.begin().await?;
+        let current = open.facts.visitor.as_ref().map(|visitor: &Visitor| &visitor.session);
+        let renewal = current.and_then(|session| reauthenticate(session, verified, digest, policy, now).ok());
+        tx.record(&event(EventKind::LoginSucceeded)).await?;
+        if let Some(renewal) = &renewal
+            && tx.renew_session(renewal).await? == 1
+        {
+            tx.record(&event(EventKind::SessionRenewed).session(renewal.session.id)).await?;
+        } else {
+            if let Some(ended) = current.and_then(|session| end(session, session.user, now)) {
+                tx.end_session(&ended).await?;
+                let ended_event = event(EventKind::SessionEnded).user(ended.user).session(ended.id);
+                tx.record(&ended_event.reason("replaced")).await?;
+            }
+            let origin = SessionOrigin {
+                id: SessionId(self.random().id(now)),
+                digest,
+                address: context.address,
+                user_agent: context.user_agent.clone(),
+            };
+            let new = start(verified, origin, policy, now);
+            tx.insert_session(&new).await?;
+            tx.record(&event(EventKind::SessionStarted).session(new.session.id)).await?;
+        }
+        tx.commit().await?;
+        metrics::counter!("chancery_logins_total", "outcome" => "accepted").increment(1);
+        Ok(cookie)
+    }
+
+    /// Stores the password under stronger parameters, where the bank raised them.
+    async fn rehash(&self, user: &User, verified: &VerifiedPassword, password: Password) -> Result<()> {
+        if !verified.needs_rehash() {
+            return Ok(());
+        }
+        let hash = self.0.passwords.hash(password, self.random().bytes()).await?;
+        if let Some(rehash) = hash.and_then(|hash| Rehash::new(verified, user, hash)) {
+            let mut tx = self.0.store.begin().await?;
+            tx.rehash_password(&rehash).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a password was not accepted, as the page may say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordAnswer {
+    Wrong,
+    Wait(i64),
+}
+
+pub(crate) fn again(open: Box<Open>, refusal: CredentialRefusal) -> CredentialAnswer {
+    let Open { record, validated, facts, csrf } = *open;
+    let interaction = Interaction { record, validated, visitor: facts.visitor, csrf };
+    CredentialAnswer::Again(interaction, refusal)
+}
+
+pub(crate) fn elsewhere(shown: Shown) -> CredentialAnswer {
+    CredentialAnswer::Elsewhere(Box::new(shown))
+}

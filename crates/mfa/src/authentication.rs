@@ -1,0 +1,100 @@
+//! The proofs of who somebody is. Their constructors are private to the checks.
+
+use chrono::{DateTime, Utc};
+use protocol::{
+    SessionId, UserId,
+    acr::{Acr, Amr},
+};
+
+use crate::session::{Session, SessionPolicy};
+
+/// Proof that somebody typed the password of an enabled account just now.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a verified password should start or renew a session"]
+pub struct VerifiedPassword {
+    user: UserId,
+    needs_rehash: bool,
+}
+
+impl VerifiedPassword {
+    pub(crate) const fn new(user: UserId, needs_rehash: bool) -> Self {
+        Self { user, needs_rehash }
+    }
+
+    /// Whose.
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// Whether the stored hash has weaker parameters than new ones get (SE-02).
+    pub const fn needs_rehash(&self) -> bool {
+        self.needs_rehash
+    }
+}
+
+/// Proof that somebody showed the second factor of an account just now, for the first time.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a verified second factor should step a session up"]
+pub struct VerifiedSecondFactor {
+    user: UserId,
+}
+
+impl VerifiedSecondFactor {
+    pub(crate) const fn new(user: UserId) -> Self {
+        Self { user }
+    }
+
+    /// Whose.
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+}
+
+/// Proof of who is there, since when, and how strongly that was shown. Minted from a live
+/// [`Session`] only; what codes and ID tokens say about a person comes from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    user: UserId,
+    session: SessionId,
+    auth_time: DateTime<Utc>,
+    acr: Acr,
+    amr: Vec<Amr>,
+}
+
+impl Authentication {
+    /// The person of a session, if it is live.
+    pub fn from_session(session: &Session, policy: &SessionPolicy, now: DateTime<Utc>) -> Option<Self> {
+        session.is_live(policy, now).then(|| Self {
+            user: session.user,
+            session: session.id,
+            auth_time: session.auth_time,
+            acr: session.acr,
+            amr: session.amr.clone(),
+        })
+    }
+
+    /// Who.
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// In which session (OC-35).
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Since when: the time of the password (OC-04).
+    pub const fn auth_time(&self) -> DateTime<Utc> {
+        self.auth_time
+    }
+
+    /// How strongly (OC-29).
+    pub const fn acr(&self) -> Acr {
+        self.acr
+    }
+
+    /// By which methods (RFC 8176).
+    pub fn amr(&self) -> &[Amr] {
+        &self.amr
+    }
+}

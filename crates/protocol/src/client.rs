@@ -1,0 +1,161 @@
+//! Client metadata (RFC 7591 §2, OpenID Connect Registration §2): how a client describes itself.
+//!
+//! This is the wire form. Whether a set of members may be registered together is decided by
+//! `tokens`, which turns it into the client that the endpoints know.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use crate::uri::ApplicationType;
+
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),* }
+
+        impl $name {
+            /// Every value that this server knows.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The value on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// The value of that name, if this server knows it.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+wire_enum! {
+    /// How a client authenticates at the token endpoint (RFC 7591 §2, OpenID Connect Core §9).
+    AuthMethod {
+        /// No secret: a public client.
+        None = "none",
+        /// HTTP Basic.
+        ClientSecretBasic = "client_secret_basic",
+        /// Secret in the form body.
+        ClientSecretPost = "client_secret_post",
+        /// Signed assertion (RFC 7523).
+        PrivateKeyJwt = "private_key_jwt",
+    }
+}
+
+wire_enum! {
+    /// A grant type (RFC 6749 §4).
+    GrantType {
+        /// RFC 6749 §4.1.
+        AuthorizationCode = "authorization_code",
+        /// RFC 6749 §6.
+        RefreshToken = "refresh_token",
+        /// RFC 6749 §4.4.
+        ClientCredentials = "client_credentials",
+    }
+}
+
+wire_enum! {
+    /// A response type; only codes leave the authorization endpoint (BCP-07, O21-02).
+    ResponseType {
+        /// RFC 6749 §4.1.1.
+        Code = "code",
+    }
+}
+
+wire_enum! {
+    /// How the authorization response travels.
+    ResponseMode {
+        /// In the query of the redirect URI.
+        Query = "query",
+        /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+        FormPost = "form_post",
+    }
+}
+
+wire_enum! {
+    /// The form of access tokens.
+    TokenFormat {
+        /// A signed JWT (RFC 9068) that resource servers may check offline.
+        Jwt = "jwt",
+        /// A random value that only introspection explains (RFC 7662).
+        Opaque = "opaque",
+    }
+}
+
+wire_enum! {
+    /// Which rules a client lives under.
+    Profile {
+        /// OAuth 2.1 and OpenID Connect with the security of RFC 9700.
+        General = "general",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro that can't mark a default")]
+impl Default for TokenFormat {
+    fn default() -> Self {
+        Self::Jwt
+    }
+}
+
+/// What a client registers. Unknown members are refused, so that a mistyped one is noticed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientMetadata {
+    /// The name that customers see on login and consent pages.
+    pub client_name: Option<String>,
+    /// The client's own page.
+    pub client_uri: Option<String>,
+    /// A picture; never hot-linked to users (DR-06).
+    pub logo_uri: Option<String>,
+    /// The client's privacy policy.
+    pub policy_uri: Option<String>,
+    /// The client's terms of service.
+    pub tos_uri: Option<String>,
+    /// Whom to write to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    /// Web or native.
+    pub application_type: ApplicationType,
+    /// Where responses may go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
+    /// Where a person may be sent after logout (RP-Initiated Logout §3.1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// How it authenticates; the default is `client_secret_basic` (RFC 7591 §2).
+    pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// The algorithm of its assertions, by JWA name.
+    pub token_endpoint_auth_signing_alg: Option<String>,
+    /// The grants it may use; the default is `authorization_code` (RFC 7591 §2).
+    pub grant_types: Option<Vec<GrantType>>,
+    /// The response types it may use; the default is `code`.
+    pub response_types: Option<Vec<ResponseType>>,
+    /// The scope it may ask for.
+    pub scope: Option<crate::Scope>,
+    /// Its public keys.
+    pub jwks: Option<Value>,
+    /// The algorithm of its ID tokens; the default is RS256 (OC-01).
+    pub id_token_signed_response_alg: Option<String>,
+    /// Ask again for login after so many seconds (OC-34).
+    pub default_max_age: Option<u64>,
+    /// Always put `auth_time` into the ID token (OC-34).
+    pub require_auth_time: bool,
+    /// Authentication context classes in order of preference (OC-34).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_acr_values: Vec<String>,
+    /// Identifies the software (RFC 7591 §2).
+    pub software_id: Option<String>,
+    /// Its version.
+    pub software_version: Option<String>,
+}

@@ -1,0 +1,186 @@
+//! The token request and its response (RFC 6749 §4.1.3, §4.4.2, §5.1, §6).
+
+use serde::Serialize;
+
+use crate::{
+    Scope,
+    client::GrantType,
+    params::Params,
+    secret::{AccessToken, AuthorizationCode, CodeVerifierText, RefreshToken},
+    uri::is_resource_indicator,
+};
+
+/// A token request by what it asks for. Client credentials are not in it: they were taken off
+/// before (`ClientCredentials` in `tokens`).
+#[derive(Clone, Debug)]
+pub enum TokenRequest {
+    /// Redeem a code (RFC 6749 §4.1.3).
+    AuthorizationCode(CodeRequest),
+    /// Refresh (RFC 6749 §6).
+    RefreshToken(RefreshRequest),
+    /// A client on its own behalf (RFC 6749 §4.4.2).
+    ClientCredentials(ClientCredentialsRequest),
+}
+
+/// The members of a code redemption.
+#[derive(Clone, Debug)]
+pub struct CodeRequest {
+    /// `code`.
+    pub code: AuthorizationCode,
+    /// `redirect_uri`; optional with PKCE, compared when it came (O21-05).
+    pub redirect_uri: Option<String>,
+    /// `code_verifier`, its form not yet checked.
+    pub code_verifier: Option<CodeVerifierText>,
+    /// `resource` indicators, which can only narrow (RFC 8707 §2.2).
+    pub resources: Vec<String>,
+}
+
+/// The members of a refresh.
+#[derive(Clone, Debug)]
+pub struct RefreshRequest {
+    /// `refresh_token`.
+    pub refresh_token: RefreshToken,
+    /// `scope`, which can only narrow (RF-01).
+    pub scope: Option<Scope>,
+    /// `resource` indicators, which can only narrow.
+    pub resources: Vec<String>,
+}
+
+/// The members of a client credentials request.
+#[derive(Clone, Debug)]
+pub struct ClientCredentialsRequest {
+    /// `scope`.
+    pub scope: Option<Scope>,
+    /// `resource` indicators.
+    pub resources: Vec<String>,
+}
+
+/// What is wrong with the form of a token request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRequestFault {
+    /// A parameter came more than once (O21-04).
+    #[error("parameter {0} is repeated")]
+    Repeated(String),
+    /// A parameter that the grant type needs did not come.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A grant type that this server does not have, `password` included (F2-07).
+    #[error("grant_type is not supported")]
+    UnsupportedGrantType,
+    /// `scope` has characters that no scope has.
+    #[error("scope is malformed")]
+    ScopeMalformed,
+    /// `resource` is no absolute URI without fragment (RI-01).
+    #[error("resource is not an absolute URI without fragment")]
+    ResourceMalformed,
+}
+
+impl TokenRequest {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// The first [`TokenRequestFault`].
+    pub fn parse(params: &Params) -> Result<Self, TokenRequestFault> {
+        use TokenRequestFault as Fault;
+        if let Some(name) = params.repeated() {
+            return Err(Fault::Repeated(name.to_owned()));
+        }
+        let required = |name: &'static str| params.get(name).ok_or(Fault::Missing(name));
+        let grant_type = GrantType::parse(required("grant_type")?).ok_or(Fault::UnsupportedGrantType)?;
+        let resources: Vec<String> = params.all("resource").map(str::to_owned).collect();
+        if !resources.iter().all(|resource| is_resource_indicator(resource)) {
+            return Err(Fault::ResourceMalformed);
+        }
+        let scope = params
+            .get("scope")
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| Fault::ScopeMalformed);
+        Ok(match grant_type {
+            GrantType::AuthorizationCode => Self::AuthorizationCode(CodeRequest {
+                code: AuthorizationCode::new(required("code")?),
+                redirect_uri: params.get("redirect_uri").map(str::to_owned),
+                code_verifier: params.get("code_verifier").map(CodeVerifierText::new),
+                resources,
+            }),
+            GrantType::RefreshToken => Self::RefreshToken(RefreshRequest {
+                refresh_token: RefreshToken::new(required("refresh_token")?),
+                scope: scope?,
+                resources,
+            }),
+            GrantType::ClientCredentials => Self::ClientCredentials(ClientCredentialsRequest {
+                scope: scope?,
+                resources,
+            }),
+        })
+    }
+
+    /// The grant type that the request names.
+    pub fn grant_type(&self) -> GrantType {
+        match self {
+            Self::AuthorizationCode(_) => GrantType::AuthorizationCode,
+            Self::RefreshToken(_) => GrantType::RefreshToken,
+            Self::ClientCredentials(_) => GrantType::ClientCredentials,
+        }
+    }
+}
+
+/// A successful answer of the token endpoint (RFC 6749 §5.1). Sent with `no-store` (BCP-18).
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenResponse {
+    /// The access token.
+    pub access_token: AccessToken,
+    /// `Bearer`.
+    pub token_type: &'static str,
+    /// Its lifetime in seconds; always there (ER-03).
+    pub expires_in: i64,
+    /// The scope that was granted.
+    pub scope: Scope,
+    /// The refresh token, where the grant has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<RefreshToken>,
+    /// The ID token, where the scope has `openid` (F2-33, OC-10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn parse(body: &str) -> Result<GrantType, TokenRequestFault> {
+        TokenRequest::parse(&Params::parse(body.as_bytes()).unwrap()).map(|request| request.grant_type())
+    }
+
+    #[rstest]
+    #[case(
+        "grant_type=password&username=u&password=p",
+        TokenRequestFault::UnsupportedGrantType
+    )]
+    #[case("grant_type=authorization_code", TokenRequestFault::Missing("code"))]
+    #[case("grant_type=refresh_token", TokenRequestFault::Missing("refresh_token"))]
+    #[case("code=c", TokenRequestFault::Missing("grant_type"))]
+    #[case("grant_type=authorization_code&code=a&code=b", TokenRequestFault::Repeated("code".into()))]
+    #[case("grant_type=client_credentials&scope=%22", TokenRequestFault::ScopeMalformed)]
+    fn f2_07_o21_04_refused_forms(#[case] body: &str, #[case] fault: TokenRequestFault) {
+        assert_eq!(parse(body), Err(fault));
+    }
+
+    #[test]
+    fn the_three_grants() {
+        assert_eq!(
+            parse("grant_type=authorization_code&code=c"),
+            Ok(GrantType::AuthorizationCode)
+        );
+        assert_eq!(
+            parse("grant_type=refresh_token&refresh_token=r"),
+            Ok(GrantType::RefreshToken)
+        );
+        assert_eq!(
+            parse("grant_type=client_credentials"),
+            Ok(GrantType::ClientCredentials)
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! Clients, scopes, resource servers and roles, as an operator declared them, and the sequence that
+//! tells every process that they changed.
+
+use chrono::{DateTime, Utc};
+use consent::{ResourceServer, ScopeDefinition};
+use protocol::ClientId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+use tokens::client::ClientRecord;
+
+use crate::{
+    Store, Tx,
+    engine::{all, change, on_store, on_tx, optional},
+    error::Result,
+    row::{Micros, Row},
+    sql::{self, declared as statement},
+};
+
+/// How often each kind of cached thing was changed. Every process compares it with what it saw
+/// last, once a second, and reloads what differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Changes to clients.
+    pub clients: i64,
+    /// Changes to scopes, resource servers and roles.
+    pub catalogue: i64,
+    /// Changes to signing keys.
+    pub keys: i64,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    Clients,
+    Catalogue,
+    Keys,
+}
+
+impl Topic {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Catalogue => "catalogue",
+            Self::Keys => "keys",
+        }
+    }
+}
+
+/// A role as it was declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredRole {
+    /// Its name, as scopes and users refer to it.
+    pub name: consent::Role,
+    /// What it allows, in the bank's words.
+    #[serde(default)]
+    pub description: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct ClientRow {
+    id: String,
+    metadata: Json<Value>,
+    settings: Json<Value>,
+    secrets: Json<Value>,
+    disabled: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl ClientRow {
+    fn parse(self) -> Result<ClientRecord> {
+        let row = Row::new("clients", &self.id);
+        Ok(ClientRecord {
+            id: row.parse("id", &self.id)?,
+            metadata: row.document("metadata", self.metadata)?,
+            settings: row.document("settings", self.settings)?,
+            secrets: row.document("secrets", self.secrets)?,
+            disabled: self.disabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DefinitionRow {
+    name: String,
+    definition: Json<Value>,
+}
+
+impl Store {
+    /// Every client, disabled ones too, by identifier.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn clients(&self) -> Result<Vec<ClientRecord>> {
+        all!(self, ClientRow, statement::CLIENTS)?.into_iter().map(ClientRow::parse).collect()
+    }
+
+    /// One client, even if it is disabled.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn client(&self, id: &ClientId) -> Result<Option<ClientRecord>> {
+        optional!(self, ClientRow, statement::CLIENT, id.as_str())?.map(ClientRow::parse).transpose()
+    }
+
+    /// Every declared scope, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn scopes(&self) -> Result<Vec<ScopeDefinition>> {
+        let rows = all!(self, DefinitionRow, statement::SCOPES)?;
+        let parse = |row: DefinitionRow| Row::new("scopes", &row.name).document("definition", row.definition);
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// Every resource server, by identifier.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn resource_servers(&self) -> Result<Vec<ResourceServer>> {
+        let rows = all!(self, DefinitionRow, statement::RESOURCE_SERVERS)?;
+        let parse =
+            |row: DefinitionRow| Row::new("resource_servers", &row.name).document("definition", row.definition);
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// Every declared role, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn roles(&self) -> Result<Vec<DeclaredRole>> {
+        let rows = all!(self, (String, String), statement::ROLES)?;
+        let parse = |(name, description): (String, String)| {
+            Ok(DeclaredRole { name: Row::new("roles", &name).parse("name", &name)?, description })
+        };
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// How often cached things were changed; see [`Changes`].
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn changes(&self) -> Result<Changes> {
+        let mut changes = Changes::default();
+        for (topic, sequence) in all!(self, (String, i64), statement::CHANGES)? {
+            match topic.as_str() {
+                "clients" => changes.clients = sequence,
+                "catalogue" => changes.catalogue = sequence,
+                "keys" => changes.keys = sequence,
+                // A later release may cache more.
+                _ => {}
+            }
+        }
+        Ok(changes)
+    }
+}
+
+impl Tx {
+    /// Inserts a client, or replaces everything of it but the time when it was made.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn put_client(&mut self, client: &ClientRecord) -> Result<()> {
+        change!(
+            self,
+            statement::PUT_CLIENT,
+            client.id.as_str(),
+            Json(&client.metadata),
+            Json(&client.settings),
+            Json(&client.secrets),
+            client.disabled,
+            client.created_at.us(),
+            client.updated_at.us(),
+        )?;
+        self.bump(Topic::Clients).await
+    }
+
+    /// Inserts or replaces a scope.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn put_scope(&mut self, scope: &ScopeDefinition) -> Result<()> {
+        change!(self, statement::PUT_SCOPE, scope.name.as_str(), Json(scope))?;
+        self.bump(Topic::Catalogue).await
+    }
+
+    /// Inserts or replaces a resource server.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn put_resource_server(&mut self, server: &ResourceServer) -> Result<()> {
+        change!(self, statement::PUT_RESOURCE_SERVER, &server.audience, Json(server))?;
+        self.bump(Topic::Catalogue).await
+    }
+
+    /// Inserts or replaces a role.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn put_role(&mut self, role: &DeclaredRole) -> Result<()> {
+        change!(self, statement::PUT_ROLE, role.name.as_str(), &role.description)?;
+        self.bump(Topic::Catalogue).await
+    }
+
+    /// Counts a change, and on PostgreSQL wakes whoever listens when it is committed.
+    pub(crate) async fn bump(&mut self, topic: Topic) -> Result<()> {
+        change!(self, statement::BUMP, topic.as_str())?;
+        if let Self::Postgres(tx) = self {
+            sqlx::query(sql::NOTIFY).bind(topic.as_str()).execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+}

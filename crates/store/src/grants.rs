@@ -1,0 +1,211 @@
+//! Grants, the line above each, and the codes that stand for them.
+
+use chrono::{DateTime, Utc};
+use jose::Digest;
+use protocol::{ClientId, ConsentId, GrantId, SessionId, UserId, pkce::CodeChallenge};
+use serde_json::Value;
+use sqlx::types::Json;
+use tokens::grant::{CodeRecord, GrantLine, GrantRecord};
+use uuid::Uuid;
+
+use crate::{
+    Store, Tx,
+    engine::{change, on_store, on_tx, optional},
+    error::Result,
+    row::{Micros, Row, shown},
+    sql::grants as statement,
+};
+
+/// The columns of a grant and everything above it, in whichever statement they stand.
+#[derive(sqlx::FromRow)]
+pub(crate) struct LineRow {
+    g_id: Uuid,
+    g_consent_id: Uuid,
+    g_client_id: String,
+    g_user_id: Uuid,
+    g_session_id: Uuid,
+    g_session_bound: bool,
+    g_scope: String,
+    g_audience: Json<Value>,
+    g_auth_time: DateTime<Utc>,
+    g_acr: String,
+    g_amr: Json<Value>,
+    g_created_at: DateTime<Utc>,
+    g_revoked_at: Option<DateTime<Utc>>,
+    g_expires_at: DateTime<Utc>,
+    c_withdrawn_at: Option<DateTime<Utc>>,
+    c_expires_at: Option<DateTime<Utc>>,
+    s_ended_at: Option<DateTime<Utc>>,
+    s_expires_at: Option<DateTime<Utc>>,
+    u_disabled_at: Option<DateTime<Utc>>,
+    u_roles: Json<Value>,
+}
+
+impl LineRow {
+    pub(crate) fn parse(self) -> Result<GrantLine> {
+        let row = Row::new("grants", &self.g_id);
+        let grant = GrantRecord {
+            id: GrantId(self.g_id),
+            consent: ConsentId(self.g_consent_id),
+            client: row.parse("client_id", &self.g_client_id)?,
+            user: UserId(self.g_user_id),
+            session: SessionId(self.g_session_id),
+            session_bound: self.g_session_bound,
+            scope: row.parse("scope", &self.g_scope)?,
+            audience: row.document("audience", self.g_audience)?,
+            auth_time: self.g_auth_time,
+            acr: row.parse("acr", &self.g_acr)?,
+            amr: row.document("amr", self.g_amr)?,
+            created_at: self.g_created_at,
+            revoked_at: self.g_revoked_at,
+            expires_at: self.g_expires_at,
+        };
+        let user_roles = Row::new("users", &self.g_user_id).document("roles", self.u_roles)?;
+        Ok(GrantLine {
+            grant,
+            consent_withdrawn_at: self.c_withdrawn_at,
+            consent_expires_at: self.c_expires_at,
+            session_ended_at: self.s_ended_at,
+            session_expires_at: self.s_expires_at,
+            user_disabled_at: self.u_disabled_at,
+            user_roles,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct CodeRow {
+    digest: Vec<u8>,
+    grant_id: Uuid,
+    client_id: String,
+    redirect_uri: String,
+    code_challenge: Option<String>,
+    nonce: Option<String>,
+    issued_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    keep_until: DateTime<Utc>,
+    consumed_at: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    line: LineRow,
+}
+
+impl CodeRow {
+    fn parse(self) -> Result<(CodeRecord, GrantLine)> {
+        let key = shown(&self.digest);
+        let row = Row::new("codes", &key);
+        let challenge = self.code_challenge.map(CodeChallenge::try_from).transpose();
+        let code = CodeRecord {
+            digest: row.digest("digest", &self.digest)?,
+            grant: GrantId(self.grant_id),
+            client: row.parse("client_id", &self.client_id)?,
+            redirect_uri: self.redirect_uri,
+            code_challenge: challenge.map_err(|fault| row.corrupt("code_challenge", fault))?,
+            nonce: self.nonce,
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+            keep_until: self.keep_until,
+            consumed_at: self.consumed_at,
+        };
+        Ok((code, self.line.parse()?))
+    }
+}
+
+impl Store {
+    /// A grant with everything above it, in one read. Without a row of the session, both of its
+    /// times are absent, which counts as ended.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn grant_line(&self, id: GrantId) -> Result<Option<GrantLine>> {
+        optional!(self, LineRow, statement::LINE, id.0)?.map(LineRow::parse).transpose()
+    }
+
+    /// A code, spent or not, with its grant's line, in one read.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn code(&self, digest: &Digest) -> Result<Option<(CodeRecord, GrantLine)>> {
+        let row = optional!(self, CodeRow, statement::CODE, &digest.as_bytes()[..])?;
+        row.map(CodeRow::parse).transpose()
+    }
+}
+
+impl Tx {
+    /// Inserts a grant.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if there is no such consent or user.
+    pub async fn insert_grant(&mut self, grant: &GrantRecord) -> Result<()> {
+        change!(
+            self,
+            statement::INSERT,
+            grant.id.0,
+            grant.consent.0,
+            grant.client.as_str(),
+            grant.user.0,
+            grant.session.0,
+            grant.session_bound,
+            grant.scope.to_string(),
+            Json(&grant.audience),
+            grant.auth_time.us(),
+            grant.acr.as_str(),
+            Json(&grant.amr),
+            grant.created_at.us(),
+            grant.revoked_at.us(),
+            grant.expires_at.us(),
+        )
+        .map(drop)
+    }
+
+    /// Revokes a grant and with it everything issued from it. No row if it was revoked before.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn revoke_grant(&mut self, id: GrantId, at: DateTime<Utc>) -> Result<u64> {
+        change!(self, statement::REVOKE, id.0, at.us())
+    }
+
+    /// Revokes every grant of a user. Gives how many.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn revoke_grants_of(&mut self, user: UserId, at: DateTime<Utc>) -> Result<u64> {
+        change!(self, statement::REVOKE_OF_USER, user.0, at.us())
+    }
+
+    /// Inserts a code.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if there is no such grant.
+    pub async fn insert_code(&mut self, code: &CodeRecord) -> Result<()> {
+        change!(
+            self,
+            statement::INSERT_CODE,
+            &code.digest.as_bytes()[..],
+            code.grant.0,
+            code.client.as_str(),
+            &code.redirect_uri,
+            code.code_challenge.as_ref().map(CodeChallenge::as_str),
+            code.nonce.as_deref(),
+            code.issued_at.us(),
+            code.expires_at.us(),
+            code.keep_until.us(),
+            code.consumed_at.us(),
+        )
+        .map(drop)
+    }
+
+    /// Spends a code (RFC 6749 §4.1.2). One caller, on any node, gets the row; there is none either
+    /// if the code is another client's or has expired at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn redeem_code(
+        &mut self,
+        digest: &Digest,
+        client: &ClientId,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        change!(self, statement::REDEEM_CODE, &digest.as_bytes()[..], client.as_str(), now.us())
+    }
+}

@@ -1,0 +1,98 @@
+//! Interactions: authorization requests that wait for a person.
+
+use chrono::{DateTime, Utc};
+use protocol::InteractionId;
+use serde_json::Value;
+use sqlx::types::Json;
+use tokens::interaction::InteractionRecord;
+use uuid::Uuid;
+
+use crate::{
+    Store, Tx,
+    engine::{change, on_store, on_tx, optional},
+    error::Result,
+    row::{Micros, Row},
+    sql::interactions as statement,
+};
+
+#[derive(sqlx::FromRow)]
+struct InteractionRow {
+    id: Uuid,
+    client_id: Option<String>,
+    purpose: Json<Value>,
+    browser: Vec<u8>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    completed_at: Option<DateTime<Utc>>,
+}
+
+impl InteractionRow {
+    fn parse(self) -> Result<InteractionRecord> {
+        let row = Row::new("interactions", &self.id);
+        Ok(InteractionRecord {
+            id: InteractionId(self.id),
+            client: self.client_id.map(|text| row.parse("client_id", &text)).transpose()?,
+            purpose: row.document("purpose", self.purpose)?,
+            browser: row.digest("browser", &self.browser)?,
+            version: self.version,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            completed_at: self.completed_at,
+        })
+    }
+}
+
+impl Store {
+    /// An interaction, open or not.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn interaction(&self, id: InteractionId) -> Result<Option<InteractionRecord>> {
+        optional!(self, InteractionRow, statement::GET, id.0)?.map(InteractionRow::parse).transpose()
+    }
+}
+
+impl Tx {
+    /// Inserts an interaction.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn insert_interaction(&mut self, interaction: &InteractionRecord) -> Result<()> {
+        change!(
+            self,
+            statement::INSERT,
+            interaction.id.0,
+            interaction.client.as_ref().map(protocol::ClientId::as_str),
+            Json(&interaction.purpose),
+            &interaction.browser.as_bytes()[..],
+            interaction.version,
+            interaction.created_at.us(),
+            interaction.expires_at.us(),
+            interaction.completed_at.us(),
+        )
+        .map(drop)
+    }
+
+    /// Writes the purpose of an interaction again. `version` in the record is the one that was read; the
+    /// row gets the next. No row if another transition came first or the interaction is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn save_interaction(&mut self, interaction: &InteractionRecord) -> Result<u64> {
+        change!(self, statement::SAVE, interaction.id.0, interaction.version, Json(&interaction.purpose))
+    }
+
+    /// Completes an interaction at the version that was read. One caller gets the row.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn complete_interaction(
+        &mut self,
+        id: InteractionId,
+        version: i64,
+        at: DateTime<Utc>,
+    ) -> Result<u64> {
+        change!(self, statement::COMPLETE, id.0, version, at.us())
+    }
+}

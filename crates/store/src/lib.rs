@@ -1,0 +1,41 @@
+//! The one place that knows SQL.
+//!
+//! [`Store`] reads and [`Tx`] changes, over PostgreSQL or SQLite. Their methods are verbs with
+//! guarantees, never a general update: where something may happen only once, the statement carries
+//! the condition, and the number of rows it changed is the answer. Inserts and effects take the
+//! struct that a pure room made. What is read comes back parsed; a row that does not parse is an
+//! error that names table, key and column.
+//!
+//! * [`engine`] opens the database and begins transactions; [`schema`] migrates.
+//! * The `sql` module holds every statement once, for both engines.
+//! * The other modules are the verbs: [`declared`] (clients, scopes, roles), [`people`] (users and
+//!   their factors), [`sessions`], [`interactions`], [`consents`], [`grants`] (and codes),
+//!   [`issued`] (tokens and marks), [`signing_keys`], [`trail`] (audit), [`sweep`].
+//!
+//! Times are cut to microseconds on their way in, so that both engines compare them alike.
+
+pub mod consents;
+pub mod declared;
+pub mod engine;
+mod error;
+pub mod grants;
+pub mod interactions;
+pub mod issued;
+pub mod people;
+mod row;
+pub mod schema;
+pub mod sessions;
+pub mod signing_keys;
+mod sql;
+pub mod sweep;
+pub mod trail;
+
+pub use declared::{Changes, DeclaredRole};
+pub use engine::{Lock, Store, StoreOptions, Tx};
+pub use error::{Result, StoreError};
+pub use schema::SchemaState;
+pub use sweep::{Swept, SweepPlan};
+pub use trail::AuditFilter;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! From column to type: what every row's parser shares. A value that does not parse is reported
+//! with its table, key and column.
+
+use std::{fmt::Display, str::FromStr};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use jose::Digest;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::types::Json;
+
+use crate::error::{Result, StoreError};
+
+/// The row that is being parsed.
+pub(crate) struct Row<'a> {
+    table: &'static str,
+    key: &'a dyn Display,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) const fn new(table: &'static str, key: &'a dyn Display) -> Self {
+        Self { table, key }
+    }
+
+    pub(crate) fn corrupt(&self, column: &str, why: impl Display) -> StoreError {
+        let why = format!("column {column}: {why}");
+        StoreError::Corrupt { table: self.table, key: self.key.to_string(), why }
+    }
+
+    /// A text with a grammar of its own.
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&self, column: &str, text: &str) -> Result<T> {
+        text.parse().map_err(|fault| self.corrupt(column, fault))
+    }
+
+    /// A text of a closed set.
+    pub(crate) fn known<T>(&self, column: &str, text: &str, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| self.corrupt(column, format_args!("unknown value {text:?}")))
+    }
+
+    /// A document.
+    pub(crate) fn document<T: DeserializeOwned>(&self, column: &str, value: Json<Value>) -> Result<T> {
+        serde_json::from_value(value.0).map_err(|fault| self.corrupt(column, fault))
+    }
+
+    /// A digest.
+    pub(crate) fn digest(&self, column: &str, bytes: &[u8]) -> Result<Digest> {
+        bytes.try_into().map_err(|fault| self.corrupt(column, fault))
+    }
+}
+
+/// The digest that a row is found by, as it may be logged: its first characters only.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    Digest::try_from(bytes).map_or_else(|_| "(no digest)".to_owned(), |digest| format!("{digest:?}"))
+}
+
+/// Times as both engines keep them. PostgreSQL counts microseconds; SQLite keeps text of any
+/// precision, so that an untruncated time would compare differently there.
+pub(crate) trait Micros {
+    /// Cuts to whole microseconds.
+    fn us(self) -> Self;
+}
+
+impl Micros for DateTime<Utc> {
+    fn us(self) -> Self {
+        self.trunc_subsecs(6)
+    }
+}
+
+impl Micros for Option<DateTime<Utc>> {
+    fn us(self) -> Self {
+        self.map(Micros::us)
+    }
+}

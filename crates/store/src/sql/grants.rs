@@ -1,0 +1,43 @@
+//! Grants, the line above them, and codes.
+
+/// The grant and everything above it, under names that clash with no other table's.
+macro_rules! line_columns {
+    () => {
+        "g.id AS g_id, g.consent_id AS g_consent_id, g.client_id AS g_client_id, g.user_id AS g_user_id,
+        g.session_id AS g_session_id, g.session_bound AS g_session_bound, g.scope AS g_scope,
+        g.audience AS g_audience, g.auth_time AS g_auth_time, g.acr AS g_acr, g.amr AS g_amr,
+        g.created_at AS g_created_at, g.revoked_at AS g_revoked_at, g.expires_at AS g_expires_at,
+        c.withdrawn_at AS c_withdrawn_at, c.expires_at AS c_expires_at,
+        s.ended_at AS s_ended_at, s.expires_at AS s_expires_at,
+        u.disabled_at AS u_disabled_at, u.roles AS u_roles"
+    };
+}
+
+/// Upwards from the grant. A session that is gone leaves nulls.
+macro_rules! line_joins {
+    () => {
+        " JOIN consents c ON c.id = g.consent_id JOIN users u ON u.id = g.user_id
+        LEFT JOIN sessions s ON s.id = g.session_id "
+    };
+}
+
+pub(crate) use {line_columns, line_joins};
+
+statements! {
+    INSERT = "INSERT INTO grants (id, consent_id, client_id, user_id, session_id, session_bound, scope,
+            audience, auth_time, acr, amr, created_at, revoked_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    LINE = concat!("SELECT ", line_columns!(), " FROM grants g", line_joins!(), "WHERE g.id = $1");
+    REVOKE = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+    REVOKE_OF_USER = "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
+
+    INSERT_CODE = "INSERT INTO codes (digest, grant_id, client_id, redirect_uri, code_challenge, nonce,
+            issued_at, expires_at, keep_until, consumed_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    CODE = concat!("SELECT t.digest, t.grant_id, t.client_id, t.redirect_uri, t.code_challenge, t.nonce,
+            t.issued_at, t.expires_at, t.keep_until, t.consumed_at, ", line_columns!(), "
+        FROM codes t JOIN grants g ON g.id = t.grant_id", line_joins!(), "WHERE t.digest = $1");
+    /// At most one caller, on any node, changes the row.
+    REDEEM_CODE = "UPDATE codes SET consumed_at = $3
+        WHERE digest = $1 AND client_id = $2 AND consumed_at IS NULL AND expires_at > $3";
+}

@@ -1,0 +1,55 @@
+//! Every statement, once, under a name.
+//!
+//! One text serves both engines: `$1` parameters, `RETURNING`, `ON CONFLICT`, partial indexes, and
+//! nothing that only one of them knows. A test prepares each on both, which stands in for checking
+//! queries at compile time. The few statements of one engine are at the end of this file.
+
+/// Names statements, and lists them for the test.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $sql;)*
+        /// Every statement of this subject.
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+pub(crate) mod audit;
+pub(crate) mod consents;
+pub(crate) mod declared;
+pub(crate) mod grants;
+pub(crate) mod interactions;
+pub(crate) mod keys;
+pub(crate) mod people;
+pub(crate) mod sessions;
+pub(crate) mod sweep;
+pub(crate) mod tokens;
+
+pub(crate) const PING: &str = "SELECT 1";
+pub(crate) const APPLIED_MIGRATIONS: &str = "SELECT version FROM _sqlx_migrations WHERE success";
+
+/// Every statement that both engines understand.
+#[cfg(test)]
+pub(crate) const PORTABLE: &[&[(&str, &str)]] = &[
+    &[("PING", PING), ("APPLIED_MIGRATIONS", APPLIED_MIGRATIONS)],
+    audit::ALL,
+    consents::ALL,
+    declared::ALL,
+    grants::ALL,
+    interactions::ALL,
+    keys::ALL,
+    people::ALL,
+    sessions::ALL,
+    sweep::ALL,
+    tokens::ALL,
+];
+
+// Statements of one engine: the catalogue of tables, and locks and notifications that only
+// PostgreSQL has or needs.
+
+pub(crate) const POSTGRES_HAS_MIGRATIONS: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+pub(crate) const SQLITE_HAS_MIGRATIONS: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')";
+pub(crate) const ADVISORY_LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+/// Delivered when the transaction commits.
+pub(crate) const NOTIFY: &str = "SELECT pg_notify('chancery_changes', $1)";

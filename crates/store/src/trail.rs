@@ -1,0 +1,128 @@
+//! The audit trail: written in the transaction that it tells of, and never changed.
+
+use std::net::IpAddr;
+
+use audit::{Event, EventKind};
+use chrono::{DateTime, Utc};
+use protocol::{ClientId, ConsentId, CorrelationId, GrantId, InteractionId, SessionId, UserId};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{
+    Store, Tx,
+    engine::{all, change, on_store, on_tx},
+    error::Result,
+    row::{Micros, Row},
+    sql::audit as statement,
+};
+
+/// Which events to read. What is absent is no condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// About this person.
+    pub user: Option<UserId>,
+    /// About this client.
+    pub client: Option<ClientId>,
+    /// Of this kind.
+    pub kind: Option<EventKind>,
+    /// At this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Older than this event: the last of the previous page.
+    pub before: Option<Uuid>,
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    id: Uuid,
+    at: DateTime<Utc>,
+    kind: String,
+    outcome: String,
+    actor: String,
+    user_id: Option<Uuid>,
+    client_id: Option<String>,
+    session_id: Option<Uuid>,
+    grant_id: Option<Uuid>,
+    consent_id: Option<Uuid>,
+    interaction_id: Option<Uuid>,
+    address: Option<String>,
+    correlation_id: Option<Uuid>,
+    reason: Option<String>,
+    detail: Json<Value>,
+}
+
+impl EventRow {
+    fn parse(self) -> Result<Event> {
+        let row = Row::new("audit_events", &self.id);
+        Ok(Event {
+            id: self.id,
+            at: self.at,
+            kind: row.parse("kind", &self.kind)?,
+            outcome: row.parse("outcome", &self.outcome)?,
+            actor: row.parse("actor", &self.actor)?,
+            user: self.user_id.map(UserId),
+            client: self.client_id.map(|text| row.parse("client_id", &text)).transpose()?,
+            session: self.session_id.map(SessionId),
+            grant: self.grant_id.map(GrantId),
+            consent: self.consent_id.map(ConsentId),
+            interaction: self.interaction_id.map(InteractionId),
+            address: self.address.map(|text| row.parse::<IpAddr>("address", &text)).transpose()?,
+            correlation: self.correlation_id.map(CorrelationId),
+            reason: self.reason,
+            detail: row.document("detail", self.detail)?,
+        })
+    }
+}
+
+impl Store {
+    /// At most `limit` events, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn audit_events(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<Event>> {
+        let rows = all!(
+            self,
+            EventRow,
+            statement::SELECT,
+            filter.user.map(|user| user.0),
+            filter.client.as_ref().map(ClientId::as_str),
+            filter.kind.map(EventKind::as_str),
+            filter.since.us(),
+            filter.until.us(),
+            filter.before,
+            i64::from(limit),
+        )?;
+        rows.into_iter().map(EventRow::parse).collect()
+    }
+}
+
+impl Tx {
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn record(&mut self, event: &Event) -> Result<()> {
+        change!(
+            self,
+            statement::INSERT,
+            event.id,
+            event.at.us(),
+            event.kind.as_str(),
+            event.outcome.as_str(),
+            event.actor.as_str(),
+            event.user.map(|user| user.0),
+            event.client.as_ref().map(ClientId::as_str),
+            event.session.map(|session| session.0),
+            event.grant.map(|grant| grant.0),
+            event.consent.map(|consent| consent.0),
+            event.interaction.map(|interaction| interaction.0),
+            event.address.map(|address| address.to_string()),
+            event.correlation.map(|correlation| correlation.0),
+            event.reason.as_deref(),
+            Json(&event.detail),
+        )
+        .map(drop)
+    }
+}

@@ -1,0 +1,352 @@
+use std::collections::BTreeSet;
+
+use consent::{IntrospectionCredential, ResourceServer, ScopeDefinition};
+use jose::digest::sha256;
+use proptest::prelude::*;
+use protocol::{
+    authorization::Addressee,
+    client::{AuthMethod, GrantType, TokenFormat},
+    params::Params,
+};
+use rstest::rstest;
+use uuid::Uuid;
+
+// No glob: the check named `core` would hide the crate of that name from macros.
+use super::{
+    Arc, AudienceFault, AuthorizationFault, AuthorizationRequest, CHECKS, Catalogue, Client, Duration, Hint,
+    Scope, UserId, ValidatedAuthorization, VerifiedRedirect,
+};
+use crate::client::tests::{client, confidential};
+
+/// Takes JWTs and introspects as `bank-api`.
+pub(crate) const BANK: &str = "https://bank.example/api";
+/// Takes JWTs that live ten minutes, and introspects as `cards-api`.
+pub(crate) const CARDS: &str = "https://cards.example/api";
+/// Takes opaque tokens.
+pub(crate) const VAULT: &str = "https://vault.example/api";
+
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+fn server(audience: &str, id: &str) -> ResourceServer {
+    ResourceServer {
+        audience: audience.to_owned(),
+        name: id.to_owned(),
+        token_format: TokenFormat::Jwt,
+        introspection: Some(IntrospectionCredential {
+            id: id.parse().unwrap(),
+            secret: sha256(format!("secret of {id}")),
+        }),
+        access_token_lifetime: None,
+    }
+}
+
+fn define(name: &str, audience: &str, roles: &[&str]) -> ScopeDefinition {
+    ScopeDefinition {
+        name: name.parse().unwrap(),
+        title: name.to_owned(),
+        description: name.to_owned(),
+        audience: Some(audience.to_owned()),
+        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+        sensitive: false,
+        second_factor_required: false,
+        max_lifetime: None,
+        translations: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Three resource servers; `payments:write` takes two factors.
+pub(crate) fn catalogue() -> Catalogue {
+    let payments = ScopeDefinition {
+        second_factor_required: true,
+        ..define("payments:write", BANK, &["account-viewer", "payment-initiator"])
+    };
+    let scopes = [
+        define("accounts:read", BANK, &["account-viewer"]),
+        payments,
+        define("cards:read", CARDS, &["card-viewer"]),
+        define("vault:read", VAULT, &[]),
+    ];
+    let cards = ResourceServer { access_token_lifetime: Some(600), ..server(CARDS, "cards-api") };
+    let vault = ResourceServer { token_format: TokenFormat::Opaque, ..server(VAULT, "vault-api") };
+    Catalogue::new(scopes, [server(BANK, "bank-api"), cards, vault]).unwrap()
+}
+
+/// `client`, registered for every scope there is.
+pub(crate) fn trusted(mut client: Client) -> Client {
+    client.scope = catalogue().supported().cloned().collect();
+    client
+}
+
+/// A right request of the client `app` for its accounts.
+pub(crate) fn request() -> AuthorizationRequest {
+    let query = format!(
+        "client_id=app&redirect_uri=https://app.example/cb&response_type=code&state=s&nonce=n\
+         &scope=openid+accounts:read&code_challenge={CHALLENGE}&code_challenge_method=S256"
+    );
+    AuthorizationRequest::parse(&Params::parse(query.as_bytes()).unwrap()).unwrap()
+}
+
+pub(crate) fn validate(
+    client: Client,
+    request: AuthorizationRequest,
+    hint: Hint,
+) -> Result<ValidatedAuthorization, AuthorizationFault> {
+    let addressee = Addressee { redirect_uri: Some("https://app.example/cb"), ..Addressee::default() };
+    let redirect = VerifiedRedirect::verify(&addressee, &client).unwrap();
+    ValidatedAuthorization::validate(request, Arc::new(client), redirect, hint, &catalogue())
+}
+
+/// [`request`] with a change, of a client that may ask for everything.
+pub(crate) fn validated(change: impl FnOnce(&mut AuthorizationRequest)) -> ValidatedAuthorization {
+    let mut request = request();
+    change(&mut request);
+    validate(trusted(client()), request, Hint::Absent).unwrap()
+}
+
+fn scoped(client: Client, scope: &str) -> Result<ValidatedAuthorization, AuthorizationFault> {
+    validate(client, AuthorizationRequest { scope: Some(scope.parse().unwrap()), ..request() }, Hint::Absent)
+}
+
+fn scope_of(
+    result: Result<ValidatedAuthorization, AuthorizationFault>,
+) -> Result<String, AuthorizationFault> {
+    result.map(|validated| validated.scope().to_string())
+}
+
+#[test]
+fn every_check_has_its_own_name_and_its_source() {
+    let names: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
+    assert_eq!(names.len(), CHECKS.len());
+    for check in CHECKS {
+        assert!(!check.name.trim().is_empty() && !check.cites.trim().is_empty(), "{}", check.name);
+    }
+}
+
+#[test]
+fn a_right_request_passes_and_keeps_what_it_said() {
+    let user = UserId(Uuid::from_u128(3));
+    let validated = validate(client(), request(), Hint::Subject(user)).unwrap();
+    assert_eq!(*validated.request(), request());
+    assert_eq!(validated.scope().to_string(), "accounts:read openid");
+    assert_eq!(validated.audience(), [BANK]);
+    assert_eq!(validated.hinted(), Some(user));
+    assert_eq!(validated.redirect().uri(), "https://app.example/cb");
+    assert_eq!(validated.client().id.as_str(), "app");
+}
+
+#[test]
+fn a_client_without_the_code_flow_is_refused() {
+    let mut client = client();
+    client.grant_types.remove(&GrantType::AuthorizationCode);
+    let refused = validate(client, request(), Hint::Absent).unwrap_err();
+    assert_eq!(refused, AuthorizationFault::CodeFlowNotAllowed);
+}
+
+#[rstest]
+#[case::public(client())]
+#[case::confidential(confidential(AuthMethod::ClientSecretBasic))]
+fn bcp_04_a_challenge_is_compulsory(#[case] client: Client) {
+    let request = AuthorizationRequest { code_challenge: None, ..request() };
+    assert_eq!(validate(client, request, Hint::Absent).unwrap_err(), AuthorizationFault::ChallengeMissing);
+}
+
+#[test]
+fn bcp_04_no_setting_exempts_a_public_client() {
+    // Registration refuses this client; the check does not rely on it.
+    let mut client = client();
+    client.settings.require_pkce = false;
+    let request = AuthorizationRequest { code_challenge: None, ..request() };
+    assert_eq!(validate(client, request, Hint::Absent).unwrap_err(), AuthorizationFault::ChallengeMissing);
+}
+
+#[test]
+fn o21_01_only_registration_exempts_a_confidential_client_never_a_nonce() {
+    let bare = AuthorizationRequest { code_challenge: None, ..request() };
+    assert!(bare.nonce.is_some());
+    let mut client = confidential(AuthMethod::ClientSecretBasic);
+    let refused = validate(client.clone(), bare.clone(), Hint::Absent).unwrap_err();
+    assert_eq!(refused, AuthorizationFault::ChallengeMissing);
+    client.settings.require_pkce = false;
+    assert!(validate(client.clone(), bare, Hint::Absent).is_ok());
+    let kept = validate(client, request(), Hint::Absent).unwrap();
+    assert!(kept.request().code_challenge.is_some(), "an exempt client may use PKCE all the same");
+}
+
+#[test]
+fn f2_17_unknown_scopes_are_ignored() {
+    assert_eq!(scope_of(scoped(client(), "openid accounts:read gold")), Ok("accounts:read openid".into()));
+}
+
+#[test]
+fn f2_17_a_known_scope_that_is_not_registered_is_refused() {
+    let refused = scoped(client(), "openid accounts:read payments:write email").unwrap_err();
+    assert_eq!(refused, AuthorizationFault::ScopeNotAllowed("email payments:write".parse().unwrap()));
+}
+
+#[test]
+fn a_request_without_any_understood_scope_is_refused() {
+    let absent = AuthorizationRequest { scope: None, ..request() };
+    assert_eq!(validate(client(), absent, Hint::Absent).unwrap_err(), AuthorizationFault::ScopeMissing);
+    for scope in ["", "gold silver"] {
+        assert_eq!(scoped(client(), scope).unwrap_err(), AuthorizationFault::ScopeMissing, "{scope:?}");
+    }
+}
+
+#[test]
+fn oc_15_offline_access_is_ignored_where_it_can_not_be_used() {
+    let asked = "openid offline_access";
+    assert_eq!(scope_of(scoped(client(), asked)), Ok("offline_access openid".into()));
+    let mut never_refreshes = client();
+    never_refreshes.grant_types.remove(&GrantType::RefreshToken);
+    assert_eq!(scope_of(scoped(never_refreshes, asked)), Ok("openid".into()));
+    let mut not_registered = client();
+    not_registered.scope = "openid".parse().unwrap();
+    assert_eq!(scope_of(scoped(not_registered.clone(), asked)), Ok("openid".into()));
+    assert_eq!(scoped(not_registered, "offline_access").unwrap_err(), AuthorizationFault::ScopeMissing);
+}
+
+#[rstest]
+#[case::implied("openid accounts:read", &[], Ok(vec![BANK]))]
+#[case::userinfo_alone("openid profile", &[], Ok(vec![]))]
+#[case::named("openid accounts:read cards:read", &[CARDS, BANK], Ok(vec![BANK, CARDS]))]
+#[case::ambiguous(
+    "accounts:read cards:read",
+    &[],
+    Err(AudienceFault::Ambiguous(vec![BANK.into(), CARDS.into()]))
+)]
+#[case::unknown(
+    "accounts:read",
+    &["https://evil.example/api"],
+    Err(AudienceFault::UnknownResource("https://evil.example/api".into()))
+)]
+#[case::outside(
+    "accounts:read cards:read",
+    &[BANK],
+    Err(AudienceFault::ScopeOutsideResources("cards:read".parse().unwrap()))
+)]
+fn at_03_ri_01_the_audience_follows_resource_or_scope(
+    #[case] scope: &str,
+    #[case] resources: &[&str],
+    #[case] expected: Result<Vec<&str>, AudienceFault>,
+) {
+    let request = AuthorizationRequest {
+        scope: Some(scope.parse().unwrap()),
+        resources: resources.iter().map(|&resource| resource.to_owned()).collect(),
+        ..request()
+    };
+    let found = validate(trusted(client()), request, Hint::Absent);
+    let expected = expected
+        .map(|audience| audience.into_iter().map(str::to_owned).collect())
+        .map_err(AuthorizationFault::Audience);
+    assert_eq!(found.map(|validated| validated.audience().to_vec()), expected);
+}
+
+#[test]
+fn oc_09_a_hint_that_is_not_ours_is_refused() {
+    let refused = validate(client(), request(), Hint::Invalid).unwrap_err();
+    assert_eq!(refused, AuthorizationFault::HintNotOurs);
+    assert_eq!(validate(client(), request(), Hint::Absent).unwrap().hinted(), None);
+}
+
+#[test]
+fn the_core_machine_agrees_or_refuses() {
+    // A redirect that is no URL never gets past the proof of the redirect; the machine knows, too.
+    let broken = AuthorizationRequest { redirect_uri: Some("no url".into()), ..request() };
+    assert_eq!(validate(client(), broken, Hint::Absent).unwrap_err(), AuthorizationFault::Core);
+    let absent = AuthorizationRequest { redirect_uri: None, ..request() };
+    assert_eq!(validate(client(), absent, Hint::Absent).unwrap_err(), AuthorizationFault::Core);
+}
+
+/// A request that fails every check is told of the first; with that mended, of the next.
+#[test]
+fn the_first_check_that_fails_decides() {
+    let mut client = client();
+    client.grant_types.clear();
+    let mut bad = AuthorizationRequest {
+        code_challenge: None,
+        scope: Some("cards:read openid".parse().unwrap()),
+        resources: vec!["https://evil.example/api".into()],
+        redirect_uri: None,
+        ..request()
+    };
+    let mut hint = Hint::Invalid;
+    let mut told = Vec::new();
+    while let Err(fault) = validate(client.clone(), bad.clone(), hint) {
+        told.push(match fault {
+            AuthorizationFault::CodeFlowNotAllowed => {
+                client.grant_types.insert(GrantType::AuthorizationCode);
+                "grant type"
+            }
+            AuthorizationFault::ChallengeMissing => {
+                bad.code_challenge = request().code_challenge;
+                "pkce"
+            }
+            AuthorizationFault::ScopeNotAllowed(_) => {
+                client = trusted(client);
+                "scope"
+            }
+            AuthorizationFault::Audience(_) => {
+                bad.resources.clear();
+                "audience"
+            }
+            AuthorizationFault::HintNotOurs => {
+                hint = Hint::Absent;
+                "id_token_hint"
+            }
+            AuthorizationFault::Core => {
+                bad.redirect_uri = request().redirect_uri;
+                "rfc 6749 core"
+            }
+            other => panic!("{other:?} after {told:?}"),
+        });
+    }
+    let listed: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+    assert_eq!(told, listed);
+}
+
+#[test]
+fn the_longest_token_lifetime_is_that_of_a_resource_server_or_the_default() {
+    let cards = validated(|request| request.scope = Some("cards:read".parse().unwrap()));
+    assert_eq!(cards.longest_token_lifetime(Duration::seconds(300)), Duration::seconds(600));
+    assert_eq!(cards.longest_token_lifetime(Duration::seconds(900)), Duration::seconds(900));
+    let bank = validated(|_| ());
+    assert_eq!(bank.longest_token_lifetime(Duration::seconds(300)), Duration::seconds(300));
+}
+
+proptest! {
+    /// F2-17: whatever is asked, what passes is asked, understood and registered.
+    #[test]
+    fn f2_17_what_passes_is_asked_and_registered(
+        asked in proptest::sample::subsequence(
+            vec!["openid", "profile", "email", "offline_access", "accounts:read", "payments:write",
+                 "cards:read", "vault:read", "gold"], 0..=9),
+        registered in proptest::sample::subsequence(
+            vec!["openid", "profile", "offline_access", "accounts:read", "cards:read", "gold"], 0..=6),
+        resources in proptest::sample::subsequence(vec![BANK, CARDS, VAULT, "urn:unknown"], 0..=4),
+        refreshes in any::<bool>(),
+    ) {
+        let asked: Scope = asked.join(" ").parse().unwrap();
+        let mut client = client();
+        client.scope = registered.join(" ").parse().unwrap();
+        if !refreshes {
+            client.grant_types.remove(&GrantType::RefreshToken);
+        }
+        let request = AuthorizationRequest {
+            scope: Some(asked.clone()),
+            resources: resources.iter().map(|&resource| resource.to_owned()).collect(),
+            ..request()
+        };
+        if let Ok(validated) = validate(client.clone(), request, Hint::Absent) {
+            let catalogue = catalogue();
+            prop_assert!(!validated.scope().is_empty());
+            prop_assert!(validated.scope().is_subset(&asked));
+            prop_assert!(validated.scope().is_subset(&client.scope));
+            prop_assert!(catalogue.unknown(validated.scope()).is_empty());
+            prop_assert!(refreshes || !validated.scope().contains("offline_access"));
+            for definition in catalogue.definitions(validated.scope()) {
+                let audience = definition.audience.as_ref();
+                prop_assert!(audience.is_none_or(|audience| validated.audience().contains(audience)));
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Clients: the row that is stored, the rules of registration, and the parsed client that the
+//! endpoints know.
+//!
+//! A [`ClientRecord`] is what an operator declared. [`Client::parse`] applies every rule of
+//! registration and parses the keys once; whoever holds a [`Client`] need not check them again. The
+//! caches of `flows` hold `Arc<Client>`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, Duration, Utc};
+use jose::{Algorithm, KeySet, digest::Digest};
+use mfa::SecondFactorPolicy;
+use protocol::{
+    ClientId, Scope,
+    acr::Acr,
+    client::{ApplicationType, AuthMethod, ClientMetadata, GrantType, ResponseType, TokenFormat},
+    uri::{RedirectUri, UriFault, is_https_url},
+};
+use serde::{Deserialize, Serialize};
+
+/// A stored client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// Its identifier; chosen by the operator, never by the client (BCP-11).
+    pub id: ClientId,
+    /// What RFC 7591 calls client metadata.
+    pub metadata: ClientMetadata,
+    /// What only this server knows about it.
+    pub settings: ClientSettings,
+    /// Digests of its secrets; more than one while a secret is being replaced.
+    pub secrets: Vec<SecretDigest>,
+    /// A disabled client is unknown at every endpoint.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Settings beyond the registered metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientSettings {
+    /// Whether a code flow needs PKCE. Only a confidential general client may be exempt (O21-01).
+    pub require_pkce: bool,
+    /// The form of its access tokens where the resource server does not say.
+    pub access_token_format: Option<TokenFormat>,
+    /// A second factor demanded by the client, beyond the server's policy.
+    pub second_factor: Option<SecondFactorPolicy>,
+    /// How long a consent to this client lasts, in seconds; `None` for the server's default.
+    pub consent_lifetime: Option<i64>,
+    /// The bank's own client: its consents are recorded without asking.
+    pub first_party: bool,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            require_pkce: true,
+            access_token_format: None,
+            second_factor: None,
+            consent_lifetime: None,
+            first_party: false,
+        }
+    }
+}
+
+/// The digest of a random client secret, and when it stops to count.
+///
+/// Client secrets are random values of at least 128 bits, so a fast digest protects them as well
+/// as a slow one would, at a thousandth of the cost per request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretDigest {
+    /// SHA-256 of the secret.
+    pub digest: Digest,
+    /// `None` for a secret without end.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How a client proves itself at the token endpoint.
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// A public client: it can't.
+    Public,
+    /// By secret, in the header.
+    SecretBasic(Vec<SecretDigest>),
+    /// By secret, in the body.
+    SecretPost(Vec<SecretDigest>),
+    /// By signed assertion.
+    PrivateKeyJwt {
+        /// Its public keys.
+        keys: Arc<KeySet>,
+        /// The registered algorithm, or every asymmetric one that this server accepts.
+        algorithms: Vec<Algorithm>,
+    },
+}
+
+impl ClientAuthentication {
+    /// The registered method.
+    pub const fn method(&self) -> AuthMethod {
+        match self {
+            Self::Public => AuthMethod::None,
+            Self::SecretBasic(_) => AuthMethod::ClientSecretBasic,
+            Self::SecretPost(_) => AuthMethod::ClientSecretPost,
+            Self::PrivateKeyJwt { .. } => AuthMethod::PrivateKeyJwt,
+        }
+    }
+}
+
+/// A client whose registration obeys every rule.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// The name that customers see.
+    pub name: String,
+    /// Its page, privacy policy and terms, for the consent page.
+    pub links: ClientLinks,
+    /// Web or native.
+    pub application_type: ApplicationType,
+    /// How it authenticates.
+    pub authentication: ClientAuthentication,
+    /// Where responses may go.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// Where people may be sent after logout.
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// The grants that it may use.
+    pub grant_types: BTreeSet<GrantType>,
+    /// The scope that it may ask for.
+    pub scope: Scope,
+    /// The algorithm of its ID tokens (OC-01).
+    pub id_token_algorithm: Algorithm,
+    /// OC-34.
+    pub default_max_age: Option<u64>,
+    /// OC-34: authentication context classes that it wants when it does not say.
+    pub default_acr_values: Vec<String>,
+    /// Settings beyond the registered metadata.
+    pub settings: ClientSettings,
+}
+
+/// Pages of the client that its customers may read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientLinks {
+    /// The client's own page.
+    pub home: Option<String>,
+    /// Privacy policy.
+    pub policy: Option<String>,
+    /// Terms of service.
+    pub terms: Option<String>,
+}
+
+/// Which rule of registration a client breaks. The text completes "client X: …".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientFault {
+    /// A redirect URI that may not be registered (BCP-02, BCP-21, F2-24).
+    #[error("redirect_uris: {uri} {fault}")]
+    RedirectUri {
+        /// The URI.
+        uri: String,
+        /// The rule.
+        fault: UriFault,
+    },
+    /// A logout URI that may not be registered.
+    #[error("post_logout_redirect_uris: {uri} {fault}")]
+    LogoutUri {
+        /// The URI.
+        uri: String,
+        /// The rule.
+        fault: UriFault,
+    },
+    /// The code flow needs somewhere to go.
+    #[error("redirect_uris: the authorization_code grant needs at least one")]
+    NoRedirectUri,
+    /// A public client can't act on its own behalf (CC-01).
+    #[error("grant_types: client_credentials is for confidential clients only")]
+    PublicClientCredentials,
+    /// Grant and response types disagree (DR-04).
+    #[error("response_types: code and the authorization_code grant go together")]
+    ResponseTypes,
+    /// `refresh_token` without a grant that yields one.
+    #[error("grant_types: refresh_token needs authorization_code beside it")]
+    RefreshAlone,
+    /// PKCE may be waived for confidential clients only (O21-01).
+    #[error("require_pkce: a public client can't be exempt from PKCE")]
+    PublicWithoutPkce,
+    /// A method that needs a secret, without one.
+    #[error("token_endpoint_auth_method: {0} needs a client secret")]
+    SecretMissing(AuthMethod),
+    /// A secret that the method has no use for.
+    #[error("token_endpoint_auth_method: {0} has no use for a client secret")]
+    SecretUnused(AuthMethod),
+    /// `private_key_jwt` without usable keys.
+    #[error("jwks: {0}")]
+    Keys(String),
+    /// An algorithm that this server does not have.
+    #[error("{member}: {value} is not a supported algorithm")]
+    Algorithm {
+        /// The metadata member.
+        member: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// A page that customers might be sent to and that is no https URL (DR-06).
+    #[error("{0}: must be an https URL")]
+    Link(&'static str),
+    /// An authentication context class that this server never reaches.
+    #[error("default_acr_values: {0} is not among acr_values_supported")]
+    Acr(String),
+    /// A name that can't be shown.
+    #[error("client_name: must have 1 to 100 characters and no control characters")]
+    Name,
+}
+
+impl Client {
+    /// Applies the rules of registration.
+    ///
+    /// # Errors
+    /// Every [`ClientFault`] that was found, so that an operator mends them in one go.
+    pub fn parse(record: &ClientRecord) -> Result<Self, Vec<ClientFault>> {
+        let metadata = &record.metadata;
+        let mut faults = Vec::new();
+        let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
+        let authentication = authentication(record, method).map_err(|fault| faults.push(fault)).ok();
+        let redirect_uris = uris(&metadata.redirect_uris, metadata.application_type, |uri, fault| {
+            faults.push(ClientFault::RedirectUri { uri, fault });
+        });
+        let post_logout_redirect_uris =
+            uris(&metadata.post_logout_redirect_uris, metadata.application_type, |uri, fault| {
+                faults.push(ClientFault::LogoutUri { uri, fault });
+            });
+        let grant_types: BTreeSet<GrantType> = match &metadata.grant_types {
+            Some(types) => types.iter().copied().collect(),
+            None => [GrantType::AuthorizationCode].into(),
+        };
+        let id_token_algorithm = match &metadata.id_token_signed_response_alg {
+            None => Some(Algorithm::Rs256),
+            Some(name) => {
+                algorithm(name, "id_token_signed_response_alg").map_err(|fault| faults.push(fault)).ok()
+            }
+        };
+        consistency(record, method, &grant_types, &mut faults);
+        presentation(metadata, &mut faults);
+        match (authentication, id_token_algorithm) {
+            (Some(authentication), Some(id_token_algorithm)) if faults.is_empty() => Ok(Self {
+                id: record.id.clone(),
+                name: metadata.client_name.clone().unwrap_or_else(|| record.id.to_string()),
+                links: ClientLinks {
+                    home: metadata.client_uri.clone(),
+                    policy: metadata.policy_uri.clone(),
+                    terms: metadata.tos_uri.clone(),
+                },
+                application_type: metadata.application_type,
+                authentication,
+                redirect_uris,
+                post_logout_redirect_uris,
+                grant_types,
+                scope: metadata.scope.clone().unwrap_or_default(),
+                id_token_algorithm,
+                default_max_age: metadata.default_max_age,
+                default_acr_values: metadata.default_acr_values.clone(),
+                settings: record.settings.clone(),
+            }),
+            _ => Err(faults),
+        }
+    }
+
+    /// Whether it has no way to authenticate (RFC 6749 §2.1).
+    pub const fn is_public(&self) -> bool {
+        matches!(self.authentication, ClientAuthentication::Public)
+    }
+
+    /// Whether it may use a grant.
+    pub fn may_use(&self, grant: GrantType) -> bool {
+        self.grant_types.contains(&grant)
+    }
+
+    /// How long a consent to it lasts.
+    pub fn consent_lifetime(&self) -> Option<Duration> {
+        self.settings.consent_lifetime.and_then(Duration::try_seconds)
+    }
+}
+
+fn authentication(record: &ClientRecord, method: AuthMethod) -> Result<ClientAuthentication, ClientFault> {
+    let secrets = || {
+        if record.secrets.is_empty() {
+            Err(ClientFault::SecretMissing(method))
+        } else {
+            Ok(record.secrets.clone())
+        }
+    };
+    let unused = matches!(method, AuthMethod::None | AuthMethod::PrivateKeyJwt) && !record.secrets.is_empty();
+    if unused {
+        return Err(ClientFault::SecretUnused(method));
+    }
+    Ok(match method {
+        AuthMethod::None => ClientAuthentication::Public,
+        AuthMethod::ClientSecretBasic => ClientAuthentication::SecretBasic(secrets()?),
+        AuthMethod::ClientSecretPost => ClientAuthentication::SecretPost(secrets()?),
+        AuthMethod::PrivateKeyJwt => {
+            let jwks = record.metadata.jwks.as_ref();
+            let jwks = jwks.ok_or_else(|| ClientFault::Keys("private_key_jwt needs public keys".into()))?;
+            let keys = KeySet::from_value(jwks).map_err(|fault| ClientFault::Keys(fault.to_string()))?;
+            let algorithms = match &record.metadata.token_endpoint_auth_signing_alg {
+                Some(name) => vec![algorithm(name, "token_endpoint_auth_signing_alg")?],
+                None => Algorithm::ALL.to_vec(),
+            };
+            ClientAuthentication::PrivateKeyJwt { keys: Arc::new(keys), algorithms }
+        }
+    })
+}
+
+fn algorithm(name: &str, member: &'static str) -> Result<Algorithm, ClientFault> {
+    name.parse().map_err(|_| ClientFault::Algorithm { member, value: name.to_owned() })
+}
+
+fn uris(
+    texts: &[String],
+    application: ApplicationType,
+    mut fault: impl FnMut(String, UriFault),
+) -> Vec<RedirectUri> {
+    let register = |text: &String| {
+        RedirectUri::register(text, application).map_err(|kind| fault(text.clone(), kind)).ok()
+    };
+    texts.iter().filter_map(register).collect()
+}
+
+/// Rules that look at several members together.
+fn consistency(
+    record: &ClientRecord,
+    method: AuthMethod,
+    grant_types: &BTreeSet<GrantType>,
+    faults: &mut Vec<ClientFault>,
+) {
+    let metadata = &record.metadata;
+    let public = method == AuthMethod::None;
+    let code_flow = grant_types.contains(&GrantType::AuthorizationCode);
+    if code_flow && metadata.redirect_uris.is_empty() {
+        faults.push(ClientFault::NoRedirectUri);
+    }
+    if public && grant_types.contains(&GrantType::ClientCredentials) {
+        faults.push(ClientFault::PublicClientCredentials);
+    }
+    if grant_types.contains(&GrantType::RefreshToken) && !code_flow {
+        faults.push(ClientFault::RefreshAlone);
+    }
+    let response_types = metadata.response_types.as_deref();
+    if response_types.is_some_and(|types| types.contains(&ResponseType::Code) != code_flow) {
+        faults.push(ClientFault::ResponseTypes);
+    }
+    if public && !record.settings.require_pkce {
+        faults.push(ClientFault::PublicWithoutPkce);
+    }
+    for value in &metadata.default_acr_values {
+        if value.parse::<Acr>().is_err() {
+            faults.push(ClientFault::Acr(value.clone()));
+        }
+    }
+}
+
+/// Rules for what customers will see.
+fn presentation(metadata: &ClientMetadata, faults: &mut Vec<ClientFault>) {
+    let links = [
+        ("client_uri", &metadata.client_uri),
+        ("logo_uri", &metadata.logo_uri),
+        ("policy_uri", &metadata.policy_uri),
+        ("tos_uri", &metadata.tos_uri),
+    ];
+    for (member, value) in links {
+        if value.as_deref().is_some_and(|url| !is_https_url(url)) {
+            faults.push(ClientFault::Link(member));
+        }
+    }
+    let unfit = |name: &str| {
+        name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control)
+    };
+    if metadata.client_name.as_deref().is_some_and(unfit) {
+        faults.push(ClientFault::Name);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,312 @@
+//! The mint: the one place where access tokens and ID tokens are made.
+//!
+//! Its authority is proven by type: a [`LiveGrant`], which has a living consent above it, or a
+//! [`ClientGrant`]. What a token says is minimal for its audience: the scope that the audience
+//! understands, and the roles that this scope gives there.
+
+use chrono::{DateTime, Duration, Utc};
+use consent::{Catalogue, Role, TokenTarget};
+use jose::digest::{half_hash, sha256};
+use keys::Keyring;
+use protocol::{
+    ClientId, GrantId, Scope, SessionId, TokenId,
+    acr::{Acr, Amr},
+    client::TokenFormat,
+    secret::AccessToken,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    client::Client,
+    client_auth::AuthenticatedClient,
+    credentials_grant::ClientGrant,
+    grant::{AccessTokenRecord, LiveGrant},
+    policy::TokenPolicy,
+};
+
+/// What the mint works with; read-only while it works.
+#[derive(Clone, Copy, Debug)]
+pub struct Mint<'a> {
+    /// Who we are.
+    pub issuer: &'a str,
+    /// What signs.
+    pub keyring: &'a Keyring,
+    /// What scopes and resource servers mean.
+    pub catalogue: &'a Catalogue,
+    /// How long things live.
+    pub policy: &'a TokenPolicy,
+}
+
+/// By whose authority a token is made.
+#[derive(Clone, Copy, Debug)]
+pub enum Authority<'a> {
+    /// A person's, under a living consent.
+    Grant(&'a LiveGrant),
+    /// The client's own.
+    Client(&'a ClientGrant),
+}
+
+/// Randomness for one access token.
+#[derive(Clone, Copy)]
+pub struct TokenEntropy {
+    /// Its `jti`.
+    pub id: TokenId,
+    /// Its value, where it is opaque.
+    pub value: [u8; 32],
+}
+
+/// A new access token.
+#[derive(Debug)]
+pub struct MintedToken {
+    /// The token itself.
+    pub token: AccessToken,
+    /// What it says.
+    pub claims: AccessTokenClaims,
+    /// The row of an opaque token; a JWT has none.
+    pub record: Option<AccessTokenRecord>,
+}
+
+impl MintedToken {
+    /// Its lifetime in seconds, for `expires_in` (ER-03).
+    pub const fn expires_in(&self) -> i64 {
+        self.claims.exp - self.claims.iat
+    }
+}
+
+/// Why nothing could be made: the server's fault, never the client's.
+#[derive(Debug, thiserror::Error)]
+pub enum MintFault {
+    /// No active key of the algorithm.
+    #[error("no active signing key for {0}")]
+    NoKey(jose::Algorithm),
+    /// Signing failed.
+    #[error(transparent)]
+    Sign(#[from] jose::SignError),
+}
+
+/// The claims of an ID token (OpenID Connect Core §2, OC-02).
+#[derive(Debug, Serialize)]
+struct IdTokenClaims<'a> {
+    iss: &'a str,
+    sub: String,
+    aud: &'a ClientId,
+    exp: i64,
+    iat: i64,
+    auth_time: i64,
+    acr: Acr,
+    amr: &'a [Amr],
+    sid: SessionId,
+    at_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+}
+
+impl Mint<'_> {
+    /// Makes an access token (RFC 9068). Its life ends no later than its grant's.
+    ///
+    /// # Errors
+    /// [`MintFault`].
+    pub fn access_token(
+        &self,
+        client: &AuthenticatedClient,
+        authority: Authority<'_>,
+        target: &TokenTarget,
+        entropy: TokenEntropy,
+        now: DateTime<Utc>,
+    ) -> Result<MintedToken, MintFault> {
+        let client = client.client();
+        let (claims, expires_at) = self.claims(client, authority, target, entropy.id, now);
+        let grant = claims.grant_id;
+        match self.format(client, target) {
+            TokenFormat::Jwt => {
+                let algorithm = self.policy.access_token_algorithm;
+                let key = self.keyring.signer(algorithm).ok_or(MintFault::NoKey(algorithm))?;
+                let token = AccessToken::new(key.sign("at+jwt", &claims)?);
+                Ok(MintedToken { token, claims, record: None })
+            }
+            TokenFormat::Opaque => {
+                let token = AccessToken::from_entropy(entropy.value);
+                let record = AccessTokenRecord {
+                    digest: sha256(token.expose()),
+                    id: entropy.id,
+                    grant,
+                    client: client.id.clone(),
+                    claims: claims.clone(),
+                    issued_at: now,
+                    expires_at,
+                    revoked_at: None,
+                };
+                Ok(MintedToken { token, claims, record: Some(record) })
+            }
+        }
+    }
+
+    fn claims(
+        &self,
+        client: &Client,
+        authority: Authority<'_>,
+        target: &TokenTarget,
+        id: TokenId,
+        now: DateTime<Utc>,
+    ) -> (AccessTokenClaims, DateTime<Utc>) {
+        let live = match authority {
+            Authority::Grant(live) => Some(live),
+            Authority::Client(_) => None,
+        };
+        let lifetime = self.lifetime(target);
+        let expires_at = live.map_or(now + lifetime, |live| live.ends_at().min(now + lifetime));
+        let grant = live.map(LiveGrant::grant);
+        let claims = AccessTokenClaims {
+            iss: self.issuer.to_owned(),
+            sub: grant.map_or_else(|| client.id.to_string(), |grant| grant.user.to_string()),
+            aud: self.audience(target),
+            client_id: client.id.clone(),
+            jti: id,
+            iat: now.timestamp(),
+            exp: expires_at.timestamp(),
+            scope: target.scope.clone(),
+            grant_id: grant.map(|grant| grant.id),
+            auth_time: grant.map(|grant| grant.auth_time.timestamp()),
+            acr: grant.map(|grant| grant.acr),
+            amr: grant.map(|grant| grant.amr.clone()).unwrap_or_default(),
+            roles: self.roles(live, target),
+        };
+        (claims, expires_at)
+    }
+
+    /// The resource server, and this issuer beside it where the token also opens userinfo.
+    fn audience(&self, target: &TokenTarget) -> Vec<String> {
+        let userinfo = target.scope.contains("openid") || target.audience.is_none();
+        let issuer = userinfo.then(|| self.issuer.to_owned());
+        target.audience.iter().cloned().chain(issuer).collect()
+    }
+
+    /// The roles that the scope gives at its audience: of a person only those that they hold.
+    fn roles(&self, live: Option<&LiveGrant>, target: &TokenTarget) -> Vec<String> {
+        let Some(audience) = &target.audience else {
+            return Vec::new();
+        };
+        let held: Vec<Role> = match live {
+            Some(live) => live.user_roles().iter().filter_map(|role| role.parse().ok()).collect(),
+            // A client acts by its registration: its scopes' roles are its own.
+            None => self.catalogue.definitions(&target.scope).flat_map(|scope| scope.roles.clone()).collect(),
+        };
+        consent::roles_for(&target.scope, audience, self.catalogue, &held)
+            .into_iter()
+            .map(Into::into)
+            .collect()
+    }
+
+    fn lifetime(&self, target: &TokenTarget) -> Duration {
+        let server = target.audience.as_deref().and_then(|audience| self.catalogue.resource_server(audience));
+        let own = server.and_then(|server| server.access_token_lifetime).and_then(Duration::try_seconds);
+        own.unwrap_or(self.policy.access_token_lifetime)
+    }
+
+    /// Opaque by the choice of either side.
+    fn format(&self, client: &Client, target: &TokenTarget) -> TokenFormat {
+        let server = target.audience.as_deref().and_then(|audience| self.catalogue.resource_server(audience));
+        let opaque = client.settings.access_token_format == Some(TokenFormat::Opaque)
+            || server.is_some_and(|server| server.token_format == TokenFormat::Opaque);
+        if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt }
+    }
+
+    /// Makes an ID token, signed as the client registered. `nonce` is echoed from the request; a
+    /// refreshed ID token has none (OC-14).
+    ///
+    /// # Errors
+    /// [`MintFault`].
+    pub fn id_token(
+        &self,
+        client: &AuthenticatedClient,
+        live: &LiveGrant,
+        access_token: &AccessToken,
+        nonce: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<String, MintFault> {
+        let client = client.client();
+        let algorithm = client.id_token_algorithm;
+        let key = self.keyring.signer(algorithm).ok_or(MintFault::NoKey(algorithm))?;
+        let grant = live.grant();
+        let claims = IdTokenClaims {
+            iss: self.issuer,
+            sub: grant.user.to_string(),
+            aud: &client.id,
+            exp: (now + self.policy.id_token_lifetime).timestamp(),
+            iat: now.timestamp(),
+            auth_time: grant.auth_time.timestamp(),
+            acr: grant.acr,
+            amr: &grant.amr,
+            sid: grant.session,
+            at_hash: half_hash(algorithm, access_token.expose()),
+            nonce,
+        };
+        Ok(key.sign("JWT", &claims)?)
+    }
+}
+
+/// The claims of an access token (RFC 9068 §2.2); an opaque token's row holds the same (AT-02).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenClaims {
+    /// The issuer.
+    pub iss: String,
+    /// The person; the client itself for client_credentials.
+    pub sub: String,
+    /// The resource servers that may take it; one text, or a list.
+    #[serde(with = "audience")]
+    pub aud: Vec<String>,
+    /// The client that holds it.
+    pub client_id: ClientId,
+    /// Its identifier.
+    pub jti: TokenId,
+    /// Issue, seconds since 1970.
+    pub iat: i64,
+    /// Expiry, seconds since 1970.
+    pub exp: i64,
+    /// What it allows.
+    pub scope: Scope,
+    /// The grant that it came from; a resource server can ask whether that still lives.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grant_id: Option<GrantId>,
+    /// When the person was authenticated, seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub auth_time: Option<i64>,
+    /// How strongly.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acr: Option<Acr>,
+    /// By which methods.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub amr: Vec<Amr>,
+    /// The roles that the scopes give at the audience.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub roles: Vec<String>,
+}
+
+/// `aud` is one text where there is one, else a list (RFC 7519 §4.1.3).
+mod audience {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        One(String),
+        Many(Vec<String>),
+    }
+
+    pub fn serialize<S: Serializer>(audience: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        match audience {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        Ok(match Form::deserialize(deserializer)? {
+            Form::One(one) => vec![one],
+            Form::Many(many) => many,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

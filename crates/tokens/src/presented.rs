@@ -1,0 +1,241 @@
+//! A token that somebody presents: to userinfo, to introspection, to revocation.
+//!
+//! `flows` finds out what it is (a JWT of ours, an opaque token, a refresh token) and loads the
+//! line above it; here it is decided whether it lives, and what may be said about it.
+
+use chrono::{DateTime, Utc};
+use consent::{Catalogue, ResourceServer};
+use jose::digest::{Digest, sha256};
+use protocol::{
+    GrantId, TokenId, UserId,
+    introspection::{ActiveToken, IntrospectionResponse},
+};
+
+use crate::{
+    client_auth::{AuthenticatedClient, Presented},
+    grant::{GrantEnd, GrantLine, LiveGrant},
+    mint::AccessTokenClaims,
+};
+
+/// An access token whose signature or digest was found good, with everything above it.
+#[derive(Clone, Debug)]
+pub struct FoundAccessToken {
+    /// What it says.
+    pub claims: AccessTokenClaims,
+    /// The digest of an opaque one; a JWT has none.
+    pub digest: Option<Digest>,
+    /// Whether it was revoked on its own.
+    pub revoked: bool,
+    /// Its grant's line; a token with a grant id and no line is dead.
+    pub line: Option<GrantLine>,
+}
+
+/// Why an access token opens nothing; a stable code for the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeadToken {
+    /// Never issued by us, or forged, or expired so long ago that it was forgotten.
+    #[error("unknown_token")]
+    Unknown,
+    /// Revoked on its own.
+    #[error("token_revoked")]
+    Revoked,
+    /// Its time is over.
+    #[error("token_expired")]
+    Expired,
+    /// Its grant no longer lives.
+    #[error("{0}")]
+    Grant(GrantEnd),
+    /// It is for somebody else.
+    #[error("foreign_audience")]
+    ForeignAudience,
+}
+
+/// An access token that lives at the time of asking.
+#[derive(Clone, Debug)]
+pub struct LiveToken {
+    claims: AccessTokenClaims,
+    grant: Option<LiveGrant>,
+}
+
+impl FoundAccessToken {
+    /// Whether it and everything above it lives.
+    ///
+    /// # Errors
+    /// [`DeadToken`].
+    pub fn live(self, now: DateTime<Utc>) -> Result<LiveToken, DeadToken> {
+        if self.revoked {
+            return Err(DeadToken::Revoked);
+        }
+        if self.claims.exp <= now.timestamp() {
+            return Err(DeadToken::Expired);
+        }
+        let grant = match (self.claims.grant_id, self.line) {
+            (None, _) => None,
+            (Some(_), None) => return Err(DeadToken::Unknown),
+            (Some(id), Some(line)) if line.grant.id == id => Some(line.live(now).map_err(DeadToken::Grant)?),
+            (Some(_), Some(_)) => return Err(DeadToken::Unknown),
+        };
+        Ok(LiveToken { claims: self.claims, grant })
+    }
+}
+
+impl LiveToken {
+    /// What it says.
+    pub const fn claims(&self) -> &AccessTokenClaims {
+        &self.claims
+    }
+}
+
+/// Proof that a resource server showed its introspection credentials (IN-01).
+#[derive(Clone, Debug)]
+pub struct IntrospectionCaller(ResourceServer);
+
+impl IntrospectionCaller {
+    /// Holds the presented secret against the catalogue. `None` is a 401.
+    pub fn authenticate(presented: &Presented, catalogue: &Catalogue) -> Option<Self> {
+        let (id, secret) = presented.secret()?;
+        let digest = sha256(secret.expose());
+        let matches = |server: &&ResourceServer| {
+            let credential = server.introspection.as_ref();
+            credential.is_some_and(|known| known.id.as_str() == id && known.secret == digest)
+        };
+        catalogue.resource_servers().find(matches).cloned().map(Self)
+    }
+
+    /// The audience that asks.
+    pub fn audience(&self) -> &str {
+        &self.0.audience
+    }
+}
+
+/// Answers an introspection request (RFC 7662 §2.2). Whatever is not a live access token for the
+/// asker is just inactive (IN-02); the reason is for the audit trail only.
+pub fn introspect(
+    caller: &IntrospectionCaller,
+    found: Option<FoundAccessToken>,
+    catalogue: &Catalogue,
+    now: DateTime<Utc>,
+) -> (IntrospectionResponse, Option<DeadToken>) {
+    let live = found.ok_or(DeadToken::Unknown).and_then(|token| token.live(now));
+    let for_caller = live.and_then(|token| {
+        let ours = token.claims.aud.iter().any(|audience| audience == caller.audience());
+        if ours { Ok(token) } else { Err(DeadToken::ForeignAudience) }
+    });
+    match for_caller {
+        Err(dead) => (IntrospectionResponse::Inactive, Some(dead)),
+        Ok(token) => (IntrospectionResponse::Active(Box::new(describe(token, caller, catalogue))), None),
+    }
+}
+
+/// Only what concerns the asker: its own scopes, not those about the person (IN-04), and of the
+/// roles only those that the person still holds.
+fn describe(token: LiveToken, caller: &IntrospectionCaller, catalogue: &Catalogue) -> ActiveToken {
+    let LiveToken { mut claims, grant } = token;
+    if let Some(grant) = grant {
+        claims.roles.retain(|role| grant.user_roles().contains(role));
+    }
+    let concerns = |name: &str| {
+        catalogue
+            .scope(name)
+            .is_some_and(|definition| definition.audience.as_deref() == Some(caller.audience()))
+    };
+    ActiveToken {
+        scope: claims.scope.filtered(concerns),
+        client_id: claims.client_id,
+        sub: claims.sub,
+        exp: claims.exp,
+        iat: claims.iat,
+        aud: caller.audience().to_owned(),
+        iss: claims.iss,
+        jti: claims.jti.to_string(),
+        token_type: "Bearer",
+        grant_id: claims.grant_id,
+        auth_time: claims.auth_time,
+        acr: claims.acr,
+        amr: claims.amr,
+        roles: claims.roles,
+    }
+}
+
+/// Why userinfo says nothing (RFC 6750 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserinfoFault {
+    /// `invalid_token`.
+    #[error("{0}")]
+    Dead(DeadToken),
+    /// The token has no `openid` scope, or is no person's: `insufficient_scope`.
+    #[error("openid_scope_missing")]
+    NotOpenid,
+}
+
+/// Whose claims a token opens at userinfo. The token must be for this issuer and have `openid`.
+///
+/// # Errors
+/// [`UserinfoFault`].
+pub fn userinfo_subject(
+    found: Option<FoundAccessToken>,
+    issuer: &str,
+    now: DateTime<Utc>,
+) -> Result<(UserId, LiveToken), UserinfoFault> {
+    let live =
+        found.ok_or(DeadToken::Unknown).and_then(|token| token.live(now)).map_err(UserinfoFault::Dead)?;
+    if !live.claims.scope.contains("openid") {
+        return Err(UserinfoFault::NotOpenid);
+    }
+    if !live.claims.aud.iter().any(|audience| audience == issuer) {
+        return Err(UserinfoFault::Dead(DeadToken::ForeignAudience));
+    }
+    let user = live.grant.as_ref().map(|grant| grant.grant().user).ok_or(UserinfoFault::NotOpenid)?;
+    Ok((user, live))
+}
+
+/// What a token is, as far as revocation is concerned.
+#[derive(Clone, Debug)]
+pub enum Revocable {
+    /// A refresh token: its client and its grant.
+    Refresh(crate::grant::RefreshRecord),
+    /// An access token.
+    Access(FoundAccessToken),
+}
+
+/// What revocation does (RFC 7009 §2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// Nothing: the token is unknown or another client's. The answer is 200 all the same (RV-01,
+    /// RV-02).
+    Nothing {
+        /// For the audit trail.
+        foreign: bool,
+    },
+    /// A refresh token takes everything below its grant with it (RV-03).
+    Grant(GrantId),
+    /// An opaque access token ends alone.
+    AccessToken(Digest),
+    /// A JWT access token ends alone, by its name, until it would have expired.
+    Jwt {
+        /// Its `jti`.
+        id: TokenId,
+        /// Its `exp`.
+        expires_at: DateTime<Utc>,
+    },
+}
+
+/// Decides about a revocation.
+pub fn revoke(client: &AuthenticatedClient, found: Option<Revocable>) -> Revocation {
+    let own = &client.client().id;
+    match found {
+        None => Revocation::Nothing { foreign: false },
+        Some(Revocable::Refresh(record)) if record.client == *own => Revocation::Grant(record.grant),
+        Some(Revocable::Access(token)) if token.claims.client_id == *own => match token.digest {
+            Some(digest) => Revocation::AccessToken(digest),
+            None => Revocation::Jwt {
+                id: token.claims.jti,
+                expires_at: DateTime::from_timestamp(token.claims.exp, 0).unwrap_or_default(),
+            },
+        },
+        Some(_) => Revocation::Nothing { foreign: true },
+    }
+}
+
+#[cfg(test)]
+mod tests;

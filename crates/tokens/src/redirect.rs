@@ -1,0 +1,91 @@
+//! Where an authorization response may go.
+//!
+//! The first question about any authorization request, because every later error depends on the
+//! answer: without a [`VerifiedRedirect`] only a local page can be rendered (BCP-03, F2-11).
+
+use protocol::{authorization::Addressee, client::ResponseMode, uri::RedirectUri};
+
+use crate::client::Client;
+
+/// Proof that a redirect URI belongs to the client that asked, with what an answer there needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedRedirect {
+    uri: String,
+    state: Option<String>,
+    response_mode: ResponseMode,
+}
+
+/// Why nobody may be redirected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectFault {
+    /// `client_id` is missing or came twice.
+    #[error("client_id_missing")]
+    ClientIdMissing,
+    /// No such client, or a disabled one.
+    #[error("unknown_client")]
+    UnknownClient,
+    /// `redirect_uri` is missing or came twice; it is always required, even where only one is
+    /// registered (OC-32).
+    #[error("redirect_uri_missing")]
+    RedirectUriMissing,
+    /// `redirect_uri` is not registered (BCP-01).
+    #[error("redirect_uri_not_registered")]
+    NotRegistered,
+}
+
+impl VerifiedRedirect {
+    /// Holds the requested URI against the registered ones.
+    ///
+    /// # Errors
+    /// [`RedirectFault`].
+    pub fn verify(addressee: &Addressee<'_>, client: &Client) -> Result<Self, RedirectFault> {
+        let requested = addressee.redirect_uri.ok_or(RedirectFault::RedirectUriMissing)?;
+        let mut registered = client.redirect_uris.iter();
+        if !registered.any(|uri| uri.admits(requested, client.application_type)) {
+            return Err(RedirectFault::NotRegistered);
+        }
+        Ok(Self {
+            uri: requested.to_owned(),
+            state: addressee.state.map(str::to_owned),
+            response_mode: addressee.response_mode.unwrap_or(ResponseMode::Query),
+        })
+    }
+
+    /// The URI, exactly as it was requested.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// The client's `state`, to be returned unmodified.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// How the response travels.
+    pub const fn response_mode(&self) -> ResponseMode {
+        self.response_mode
+    }
+
+    /// What `form-action` must admit so that Chromium follows the redirect after a post (BCP-22).
+    pub fn csp_source(&self) -> Option<String> {
+        RedirectUri::csp_source(&self.uri)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::client;
+
+    #[test]
+    fn bcp_03_only_a_registered_uri_is_verified() {
+        let verify = |redirect_uri| {
+            let addressee = Addressee { redirect_uri, ..Addressee::default() };
+            VerifiedRedirect::verify(&addressee, &client()).map(|redirect| redirect.uri().to_owned())
+        };
+        assert_eq!(verify(Some("https://app.example/cb")).as_deref(), Ok("https://app.example/cb"));
+        assert_eq!(verify(Some("https://app.example/cb/")), Err(RedirectFault::NotRegistered));
+        assert_eq!(verify(Some("https://evil.example/cb")), Err(RedirectFault::NotRegistered));
+        assert_eq!(verify(None), Err(RedirectFault::RedirectUriMissing));
+    }
+}

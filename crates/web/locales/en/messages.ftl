@@ -1,0 +1,40 @@
+### Signing out, errors, the way back to an app.
+
+## Signing out
+
+sign-out-title = Sign out?
+sign-out-lede = You are signed in at { $bank } as { $username }.
+sign-out-asked = { $client } asks to sign you out at { $bank }, where you are signed in as { $username }.
+sign-out-note = Apps that you connected keep the access you gave them.
+sign-out-submit = Sign out
+sign-out-stay = Stay signed in
+signed-out-title = You are signed out
+signed-out-lede = Your session at { $bank } has ended.
+signed-out-note = On a shared computer, also close the browser.
+signed-out-sign-in = Sign in again
+
+## Errors
+
+problem-request-title = This link does not work
+problem-request-message = The app that sent you here made a mistake in its request, so we stopped. Nothing was shared. Please tell the app’s support.
+problem-expired-title = This page has expired
+problem-expired-message = It was open for too long, was finished in another tab, or was opened in a different browser. Please go back to the app and start again.
+problem-attempts-title = Too many attempts
+problem-attempts-message = To protect your account we have paused sign-in. Please wait { $wait }, then try again.
+problem-not-allowed-title = You cannot give this access
+problem-not-allowed-message = The app asks for something that your own account at the bank does not allow. Nothing was shared.
+problem-not-found-title = There is nothing here
+problem-not-found-message = The address may be mistyped, or the page no longer exists.
+problem-internal-title = Something went wrong on our side
+problem-internal-message = Please try again in a moment. If it happens again, give us the reference below.
+problem-unavailable-title = We will be right back
+problem-unavailable-message = The service is busy or being maintained. Please try again in a few minutes.
+problem-start-again = Please start again at { $client }.
+problem-detail = For the app’s developers
+problem-reference = Reference
+
+## Back to the app by form
+
+form-post-title = Going back to { $client }
+form-post-lede = You are being taken back to { $client }. If nothing happens, press the button.
+form-post-continue = Continue

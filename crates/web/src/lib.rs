@@ -1,0 +1,5 @@
+//! web
+
+pub mod pages;
+
+pub mod peer;

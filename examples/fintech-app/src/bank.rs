@@ -1,0 +1,150 @@
+//! The bank's account API, as its client sees it.
+
+use openidconnect::{AccessToken, HttpResponse};
+use reqwest::RequestBuilder;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
+
+use crate::http_client::{Http, HttpError};
+
+/// An account with what is on it, if this app may know.
+#[derive(Debug)]
+pub(crate) struct AccountView {
+    pub(crate) account: Account,
+    pub(crate) available: Option<Balance>,
+    pub(crate) booked: Option<Balance>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) account_id: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) number: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Balance {
+    kind: String,
+    pub(crate) amount: String,
+    pub(crate) currency: String,
+}
+
+/// A payment order, as the form on the page and as the API take it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct PaymentOrder {
+    from_account: String,
+    creditor: String,
+    amount: String,
+    currency: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Payment {
+    pub(crate) payment_id: String,
+    pub(crate) creditor: String,
+    pub(crate) amount: String,
+    pub(crate) currency: String,
+}
+
+#[derive(Deserialize)]
+struct Accounts {
+    accounts: Vec<Account>,
+}
+#[derive(Deserialize)]
+struct Balances {
+    balances: Vec<Balance>,
+}
+#[derive(Default, Deserialize)]
+struct Problem {
+    error_description: Option<String>,
+}
+
+/// Why the bank's API did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BankError {
+    /// The token does not count (any more): refresh it, or connect anew (RFC 6750 §3.1).
+    #[error("the bank does not accept the access token: {0}")]
+    TokenRefused(String),
+    /// The API understood and said no.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the bank's API cannot be reached: {0}")]
+    Unreachable(#[from] HttpError),
+    #[error("the bank's API answered something else than JSON: {0}")]
+    Unintelligible(#[from] serde_json::Error),
+}
+
+pub(crate) struct Bank {
+    http: Http,
+    base: String,
+}
+
+impl Bank {
+    pub(crate) fn new(http: Http, base: &Url) -> Self {
+        Self { http, base: base.as_str().trim_end_matches('/').to_owned() }
+    }
+
+    /// The accounts, with balances where the granted scopes allow.
+    pub(crate) async fn accounts(
+        &self,
+        token: &AccessToken,
+        scopes: &[String],
+    ) -> Result<Vec<AccountView>, BankError> {
+        let allowed = |scope: &str| scopes.iter().any(|granted| granted == scope);
+        if !allowed("accounts:read") {
+            return Ok(Vec::new());
+        }
+        let list: Accounts =
+            self.ask(token, self.http.client().get(format!("{}/accounts", self.base))).await?;
+        let mut views = Vec::with_capacity(list.accounts.len());
+        for account in list.accounts {
+            let balances =
+                if allowed("balances:read") { self.balances(token, &account).await? } else { Vec::new() };
+            let (mut available, mut booked) = (None, None);
+            for balance in balances {
+                match balance.kind.as_str() {
+                    "available" => available = Some(balance),
+                    "booked" => booked = Some(balance),
+                    _ => {}
+                }
+            }
+            views.push(AccountView { account, available, booked });
+        }
+        Ok(views)
+    }
+
+    async fn balances(&self, token: &AccessToken, account: &Account) -> Result<Vec<Balance>, BankError> {
+        let id: String = url::form_urlencoded::byte_serialize(account.account_id.as_bytes()).collect();
+        let request = self.http.client().get(format!("{}/accounts/{id}/balances", self.base));
+        Ok(self.ask::<Balances>(token, request).await?.balances)
+    }
+
+    pub(crate) async fn pay(&self, token: &AccessToken, order: &PaymentOrder) -> Result<Payment, BankError> {
+        self.ask(token, self.http.client().post(format!("{}/payments", self.base)).json(order)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        token: &AccessToken,
+        request: RequestBuilder,
+    ) -> Result<T, BankError> {
+        let request = request.bearer_auth(token.secret()).build().map_err(HttpError::from)?;
+        let response = self.http.send(request).await?;
+        if response.status().is_success() {
+            Ok(serde_json::from_slice(response.body())?)
+        } else {
+            Err(refusal(&response))
+        }
+    }
+}
+
+fn refusal(response: &HttpResponse) -> BankError {
+    let problem: Problem = serde_json::from_slice(response.body()).unwrap_or_default();
+    let words = problem.error_description.unwrap_or_else(|| response.status().to_string());
+    if response.status() == http::StatusCode::UNAUTHORIZED {
+        BankError::TokenRefused(words)
+    } else {
+        BankError::Refused(words)
+    }
+}
