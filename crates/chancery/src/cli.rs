@@ -11,7 +11,12 @@ pub const DEFAULT_CONFIG: &str = "/etc/chancery/chancery.toml";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "chancery", version, about = "OAuth 2.1 and OpenID Connect server for banks", propagate_version = true)]
+#[command(
+    name = "chancery",
+    version,
+    about = "OAuth 2.1 and OpenID Connect server for banks",
+    propagate_version = true
+)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -43,6 +48,10 @@ impl Common {
 /// One command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve, until a signal says stop
+    Serve(ServeArgs),
+    /// Make the server agree with a file that describes the bank; shows the difference first
+    Apply(ApplyArgs),
     /// Bring the database schema up to date
     Migrate,
     /// Look at the configuration
@@ -107,7 +116,10 @@ mod tests {
 
     #[test]
     fn the_file_may_be_named_anywhere() {
-        for line in [["chancery", "--config", "a.toml", "config", "check"], ["chancery", "config", "check", "--config", "a.toml"]] {
+        for line in [
+            ["chancery", "--config", "a.toml", "config", "check"],
+            ["chancery", "config", "check", "--config", "a.toml"],
+        ] {
             let cli = Cli::try_parse_from(line).unwrap();
             assert_eq!(cli.common.file(), Some(PathBuf::from("a.toml")));
         }

@@ -145,6 +145,11 @@ impl ConsentAsk {
         &self.dropped
     }
 
+    /// Since when the app has had access, where this request only widens it.
+    pub fn standing_since(&self) -> Option<DateTime<Utc>> {
+        self.existing.as_ref().map(|record| record.granted_at)
+    }
+
     /// Until when it would stand if all of it were allowed now.
     pub fn expiry(&self, now: DateTime<Utc>, policy_lifetime: Option<TimeDelta>) -> Option<DateTime<Utc>> {
         self.expiry_of(&self.total, now, policy_lifetime)

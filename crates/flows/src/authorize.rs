@@ -54,6 +54,8 @@ pub enum Authorization {
 /// An answer to the client; `iss` is added by whoever writes it (F2-23, IS-01).
 #[derive(Debug)]
 pub struct AuthorizationResponse {
+    /// Who gets it.
+    pub client: Arc<Client>,
     /// Where it goes.
     pub redirect: VerifiedRedirect,
     /// A code, or why there is none.
@@ -297,14 +299,15 @@ impl Service {
             .await?;
         tx.commit().await?;
         metrics::counter!("chancery_authorizations_total", "outcome" => "issued").increment(1);
-        Ok(Some(AuthorizationResponse { redirect: validated.redirect().clone(), outcome: Ok(issued.code) }))
+        let (client, redirect) = (validated.client().clone(), validated.redirect().clone());
+        Ok(Some(AuthorizationResponse { client, redirect, outcome: Ok(issued.code) }))
     }
 
     /// Audits a refusal that goes to the client.
     pub(crate) async fn refuse(
         &self,
         context: &RequestContext,
-        client: &Client,
+        client: &Arc<Client>,
         redirect: VerifiedRedirect,
         refusal: AuthorizationRefusal,
         user: Option<UserId>,
@@ -316,7 +319,7 @@ impl Service {
         let event = self.event(context, kind, self.now()).client(client.id.clone()).user(user);
         self.record(&event.reason(refusal.to_string())).await?;
         metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
-        Ok(AuthorizationResponse { redirect, outcome: Err(refusal) })
+        Ok(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) })
     }
 
     async fn refuse_locally(

@@ -197,8 +197,11 @@ impl Service {
         Ok(tx.record(&event).await?)
     }
 
-    /// Applies the rooms' rules to what would be there afterwards.
-    async fn check_declaration(&self, wanted: &Declared) -> Result<std::result::Result<(), DeclareFault>> {
+    /// Applies the rooms' rules to what would be there afterwards; changes nothing.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError); the inner error when the declaration itself is wrong.
+    pub async fn check_declaration(&self, wanted: &Declared) -> Result<std::result::Result<(), DeclareFault>> {
         let current = self.declaration().await?;
         let scopes = merged(current.scopes, &wanted.scopes, |scope| scope.name.to_string());
         let servers =

@@ -243,6 +243,30 @@ impl Service {
         }
     }
 
+    /// Somebody else sits at the browser: ends the session, so that the sign-in page comes next.
+    /// Answers why not, if it can't be done.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn switch_user(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+        csrf: &CsrfToken,
+    ) -> Result<Option<InteractionRefusal>> {
+        match self.post(context, id, cookies, csrf).await? {
+            Found::Open(open) => {
+                if let Some(visitor) = &open.facts.visitor {
+                    self.sign_out(context, visitor, "switched").await?;
+                }
+                Ok(None)
+            }
+            Found::Respond(_) => Ok(None),
+            Found::Refused(refusal) => Ok(Some(refusal)),
+        }
+    }
+
     /// Ends an interaction without a code. `None` when another tab ended it before.
     async fn end(
         &self,

@@ -29,6 +29,8 @@ pub enum Logout {
         client: Option<Arc<Client>>,
         /// What the answer must carry.
         csrf: CsrfToken,
+        /// Who is signed in.
+        username: String,
     },
     /// The session is over; the person goes there, or sees our own page.
     Done {
@@ -74,7 +76,9 @@ impl Service {
                 self.record(&event.reason("wrong_token")).await?;
             }
             let csrf = expected.unwrap_or_else(|| CsrfToken::new(""));
-            return Ok(Logout::Confirm { client, csrf });
+            let username =
+                visitor.map(|visitor| visitor.user.username.as_str().to_owned()).unwrap_or_default();
+            return Ok(Logout::Confirm { client, csrf, username });
         }
         if let Some(visitor) = &visitor {
             let reason = if client.is_some() { "by_client" } else { "by_user" };

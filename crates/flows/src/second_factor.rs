@@ -47,6 +47,8 @@ pub enum EnrolmentAnswer {
         cookie: SessionCookie,
         /// The codes.
         codes: RecoveryCodes,
+        /// Whose.
+        username: String,
     },
     /// It was not: the same page again.
     Again(Interaction, Box<TotpEnrolment>, CredentialRefusal),
@@ -261,7 +263,8 @@ impl Service {
         };
         tx.forgive_attempts(&account_key(&visitor.user.username, AttemptKind::SecondFactor)).await?;
         tx.commit().await?;
-        Ok(EnrolmentAnswer::Enrolled { cookie, codes })
+        let username = visitor.user.username.as_str().to_owned();
+        Ok(EnrolmentAnswer::Enrolled { cookie, codes, username })
     }
 
     /// Takes an authenticator away, so that another can be set up. Sessions that rested on it end.

@@ -108,6 +108,22 @@ impl Params {
         self.repeated.contains(name)
     }
 
+    /// The parameters as a query string, repeated ones still repeated, so that whoever reads it
+    /// refuses what would have been refused here.
+    pub fn to_query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.first {
+            query.append_pair(name, value);
+        }
+        for (name, value) in self.more.iter().flat_map(|(name, values)| values.iter().map(move |v| (name, v))) {
+            query.append_pair(name, value);
+        }
+        for name in &self.repeated {
+            query.append_pair(name, "repeated");
+        }
+        query.finish()
+    }
+
     /// Names that came with a value.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.first.keys().map(String::as_str)
@@ -172,6 +188,13 @@ mod tests {
     fn o21_04_an_empty_twin_is_no_repetition() {
         assert_eq!(Params::parse(b"scope=&scope=a").unwrap().repeated(), None);
         assert_eq!(Params::parse(b"scope=a&scope=").unwrap().repeated(), None);
+    }
+
+    #[test]
+    fn oc_08_a_query_keeps_what_was_posted() {
+        let params = Params::parse(b"a=1%26&resource=x&resource=y&scope=p&scope=q").unwrap();
+        let again = Params::parse(params.to_query().as_bytes()).unwrap();
+        assert_eq!(again, params);
     }
 
     #[test]

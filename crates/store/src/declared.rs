@@ -6,7 +6,7 @@ use consent::{ResourceServer, ScopeDefinition};
 use protocol::ClientId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{postgres::PgListener, types::Json};
 use tokens::client::ClientRecord;
 
 use crate::{
@@ -27,6 +27,23 @@ pub struct Changes {
     pub catalogue: i64,
     /// Changes to signing keys.
     pub keys: i64,
+}
+
+/// Hears of changes that other nodes commit. It only hastens the poll: while the connection was
+/// lost, changes go unheard.
+#[derive(Debug)]
+pub struct ChangeListener(PgListener);
+
+impl ChangeListener {
+    /// Waits for the next change. A lost connection counts as one, because it may hide one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) if the database can't be reached
+    /// again.
+    pub async fn changed(&mut self) -> Result<()> {
+        self.0.try_recv().await?;
+        Ok(())
+    }
 }
 
 /// What is counted.
@@ -123,8 +140,9 @@ impl Store {
     /// [`StoreError`](crate::StoreError).
     pub async fn resource_servers(&self) -> Result<Vec<ResourceServer>> {
         let rows = all!(self, DefinitionRow, statement::RESOURCE_SERVERS)?;
-        let parse =
-            |row: DefinitionRow| Row::new("resource_servers", &row.name).document("definition", row.definition);
+        let parse = |row: DefinitionRow| {
+            Row::new("resource_servers", &row.name).document("definition", row.definition)
+        };
         rows.into_iter().map(parse).collect()
     }
 
@@ -156,6 +174,18 @@ impl Store {
             }
         }
         Ok(changes)
+    }
+
+    /// Listens for changes, on a connection of its own. `None` on SQLite, where there is only the
+    /// poll.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn listen(&self) -> Result<Option<ChangeListener>> {
+        let Self::Postgres(pool) = self else { return Ok(None) };
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(sql::CHANNEL).await?;
+        Ok(Some(ChangeListener(listener)))
     }
 }
 

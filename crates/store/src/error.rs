@@ -56,7 +56,7 @@ impl From<sqlx::Error> for StoreError {
                 | ErrorKind::ForeignKeyViolation
                 | ErrorKind::CheckViolation
                 | ErrorKind::NotNullViolation => {
-                    let constraint = refusal.constraint().map_or_else(|| refusal.message(), |name| name);
+                    let constraint = refusal.constraint().unwrap_or_else(|| refusal.message());
                     Self::Conflict { constraint: constraint.to_owned() }
                 }
                 _ if is_contention(refusal.code().as_deref()) => Self::Contended(error),
@@ -73,7 +73,7 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
-/// PostgreSQL: serialization failure, deadlock. SQLite: busy, busy snapshot.
+/// PostgreSQL: serialization failure, deadlock. SQLite: busy, in recovery, by a snapshot, by timeout.
 fn is_contention(code: Option<&str>) -> bool {
-    matches!(code, Some("40001" | "40P01" | "5" | "517"))
+    matches!(code, Some("40001" | "40P01" | "5" | "261" | "517" | "773"))
 }

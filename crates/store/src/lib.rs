@@ -30,11 +30,11 @@ mod sql;
 pub mod sweep;
 pub mod trail;
 
-pub use declared::{Changes, DeclaredRole};
+pub use declared::{ChangeListener, Changes, DeclaredRole};
 pub use engine::{Lock, Store, StoreOptions, Tx};
 pub use error::{Result, StoreError};
 pub use schema::SchemaState;
-pub use sweep::{Swept, SweepPlan};
+pub use sweep::{SweepPlan, Swept};
 pub use trail::AuditFilter;
 
 #[cfg(test)]

@@ -179,13 +179,7 @@ impl Tx {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn start_totp(&mut self, credential: &TotpCredential) -> Result<u64> {
-        change!(
-            self,
-            statement::START_TOTP,
-            credential.user.0,
-            &credential.sealed_seed,
-            credential.last_step
-        )
+        change!(self, statement::START_TOTP, credential.user.0, &credential.sealed_seed, credential.last_step)
     }
 
     /// Confirms the waiting authenticator by its first code. `sealed_seed` is the stored seed that

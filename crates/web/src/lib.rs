@@ -1,5 +1,27 @@
-//! web
+//! The front door: axum routes, tower layers, pages.
+//!
+//! A request is named and placed once ([`request`]), its body is read strictly ([`form`]), a flow
+//! does the work, and the outcome is rendered. Nothing is decided here but how things look on the
+//! wire: [`wire`] is the one table in which a reviewer sees every wire error.
+//!
+//! * [`router`] lists every route, with its layers.
+//! * [`endpoints`] are for programs: metadata, token, userinfo, introspection, revocation.
+//! * [`browser`] is for people: authorization, interaction, account, logout.
+//! * [`pages`] is what people see.
 
+pub mod app;
+pub mod browser;
+pub mod cookies;
+pub mod endpoints;
+pub mod form;
+pub mod headers;
 pub mod pages;
-
 pub mod peer;
+pub mod request;
+pub mod response;
+pub mod router;
+pub mod wire;
+
+pub use app::{App, WebConfig};
+pub use peer::Peer;
+pub use router::public_router;

@@ -1,22 +1,70 @@
-//! `chancery apply`: what can be decided before the store is asked to change anything.
+//! `chancery apply`: makes the server agree with a file that describes the bank.
 
 use std::io::{self, BufRead, IsTerminal};
 
+use flows::{FlowError, Service};
+
 use crate::{
-    cli::ApplyArgs,
-    commands::{Failure, MISCONFIGURED, say},
+    cli::{ApplyArgs, Common},
+    commands::{Failure, MISCONFIGURED, database, say, serve, settings},
     declare::{
-        Change, Declared,
+        self, Change, Declared, DeclaredPassword, difference,
         difference::{Shown, is_change},
     },
 };
+
+/// Reads the file, shows the difference, asks, and acts.
+///
+/// # Errors
+/// Mistakes in the file with exit code 2, before anything is changed.
+pub async fn run(arguments: &ApplyArgs, common: &Common) -> Result<(), Failure> {
+    let wanted = read(arguments)?;
+    let settings = settings(common)?;
+    let store = database::open(&settings, false).await?;
+    let service = serve::service(&settings, store).await?;
+    let changes = changes(&service, &wanted).await.map_err(Failure::new)?;
+    // The rooms' rules come before the question: nobody agrees to what can't be done.
+    check(&service, &wanted).await?;
+    if agreed(arguments, &changes)? {
+        service.declare(&wanted).await.map_err(Failure::new)?.map_err(misdeclared)?;
+        say("applied")?;
+    }
+    service.store().close().await;
+    Ok(())
+}
+
+async fn check(service: &Service, wanted: &Declared) -> Result<(), Failure> {
+    service.check_declaration(wanted).await.map_err(Failure::new)?.map_err(misdeclared)
+}
+
+fn misdeclared(fault: flows::declare::DeclareFault) -> Failure {
+    Failure { message: fault.to_string(), code: MISCONFIGURED }
+}
+
+/// What the file would change. A password in clear is compared with the stored hash, so that a
+/// file that repeats it changes nothing.
+///
+/// # Errors
+/// If the store does not answer.
+pub async fn changes(service: &Service, wanted: &Declared) -> Result<Vec<Change>, FlowError> {
+    let current = service.declaration().await?;
+    let mut same = Vec::new();
+    for user in &wanted.users {
+        if let Some(DeclaredPassword::Plain(password)) = &user.password
+            && service.is_password_of(&user.username, password).await?
+        {
+            same.push(password.clone());
+        }
+    }
+    Ok(difference(&current, wanted, |password, _| same.contains(password)))
+}
 
 /// Reads the file.
 ///
 /// # Errors
 /// All mistakes in one message, with exit code 2.
 pub fn read(arguments: &ApplyArgs) -> Result<Declared, Failure> {
-    Declared::read(&arguments.file).map_err(|faults| Failure {
+    declare::read(&arguments.file).map_err(|faults| Failure {
         message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         code: MISCONFIGURED,
     })

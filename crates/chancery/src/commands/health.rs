@@ -22,7 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn run(common: &Common) -> Result<(), Failure> {
     let mut address = settings(common)?.listen.admin;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     match timeout(PATIENCE, ask(address)).await {
         Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => say("ready"),

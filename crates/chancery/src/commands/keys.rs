@@ -18,7 +18,12 @@ pub async fn run(command: KeysCommand, common: &Common) -> Result<(), Failure> {
             let store = database::open(&settings(common)?, false).await?;
             let records = store.signing_keys().await.map_err(Failure::new)?;
             store.close().await;
-            say(row("KID", "ALG", "STATE", ["CREATED", "SIGNS FROM", "SIGNS UNTIL", "PUBLISHED UNTIL"].map(str::to_owned)))?;
+            say(row(
+                "KID",
+                "ALG",
+                "STATE",
+                ["CREATED", "SIGNS FROM", "SIGNS UNTIL", "PUBLISHED UNTIL"].map(str::to_owned),
+            ))?;
             records.iter().try_for_each(|record| say(line(record)))
         }
     }

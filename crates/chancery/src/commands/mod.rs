@@ -26,6 +26,8 @@ pub const MISCONFIGURED: u8 = 2;
 /// Runs one command to its end.
 pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments, &cli.common).await,
+        Command::Apply(arguments) => apply::run(&arguments, &cli.common).await,
         Command::Config(command) => config::run(command, &cli.common),
         Command::Migrate => database::migrate(&cli.common).await,
         Command::Keys(command) => keys::run(command, &cli.common).await,

@@ -3,13 +3,87 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use flows::{Service, SystemClock, SystemRandom, service::Parts};
+use keys::Sealer;
+use metrics_exporter_prometheus::PrometheusHandle;
+use store::Store;
 use tokio_util::sync::CancellationToken;
+use web::{App, WebConfig, public_router};
 
 use crate::{
-    commands::Failure,
+    admin::{self, Readiness},
+    cli::{Common, ServeArgs},
+    commands::{Failure, database, settings},
     config::{Settings, check::warnings},
-    listen::{Access, Certificates, Limits, Listener, reload_on_hangup},
+    listen::{Access, Certificates, Limits, Listener, reload_on_hangup, stop_on_signal},
+    telemetry,
 };
+
+/// Serves until a signal says stop.
+///
+/// # Errors
+/// If the configuration is wrong, the database does not answer or is behind, or an address is taken.
+pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> {
+    let settings = settings(common)?;
+    telemetry::logs(&settings.log).map_err(Failure::new)?;
+    let metrics = telemetry::metrics().map_err(Failure::new)?;
+    let stop = stop_on_signal().map_err(Failure::new)?;
+    let store = database::open(&settings, arguments.migrate || settings.database.migrate_on_start).await?;
+    let service = service(&settings, store).await?;
+    let listeners = Listeners::bind(&settings).await?;
+    let (public, admin) = listeners.addresses().map_err(Failure::new)?;
+    tracing::info!(issuer = settings.issuer.as_str(), %public, %admin, "serving");
+    serve(&settings, service, listeners, metrics, stop).await;
+    Ok(())
+}
+
+/// The use cases over a store, by these settings.
+///
+/// # Errors
+/// If the store does not answer, or holds what can't work.
+pub async fn service(settings: &Settings, store: Store) -> Result<Service, Failure> {
+    let missing = |what| Failure::new(format_args!("{what} is missing"));
+    let key = settings.key_encryption_key().ok_or_else(|| missing("secrets.key_encryption_key"))?;
+    let pepper = settings.pepper().ok_or_else(|| missing("secrets.password_pepper"))?;
+    let parts = Parts {
+        store,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        sealer: Sealer::new(&key, &[]),
+        pepper,
+        policies: settings.policies().map_err(Failure::new)?,
+    };
+    Service::new(parts).await.map_err(Failure::new)
+}
+
+/// Serves on bound listeners until `stop` is cancelled and requests in progress have finished.
+pub async fn serve(
+    settings: &Settings,
+    service: Service,
+    listeners: Listeners,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) {
+    let config =
+        WebConfig::new(settings.issuer.as_str(), &settings.pages.bank_name, settings.proxy.trusted.clone());
+    let public = public_router(&App::new(service.clone(), config));
+    let store = service.store().clone();
+    let ready: Readiness = Arc::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+    });
+    let admin = admin::router(ready, stop.clone(), metrics.clone());
+    let watching = service.clone();
+    let tending = service.clone();
+    let background = [
+        tokio::spawn(async move { watching.watch_changes().await }),
+        tokio::spawn(async move { tending.tend().await }),
+        tokio::spawn(admin::upkeep(metrics, stop.clone())),
+    ];
+    listeners.serve(public, admin, stop).await;
+    background.iter().for_each(tokio::task::JoinHandle::abort);
+    service.store().close().await;
+}
 
 /// Both sockets, bound but not yet served.
 #[derive(Debug)]

@@ -40,7 +40,12 @@ pub fn check(settings: &Settings, origins: &Origins, mistakes: &mut Vec<Mistake>
         findings
             .into_iter()
             .filter(|(key, ..)| !known.iter().any(|k| k == key || *k == format!("{key}_file")))
-            .map(|(key, problem, remedy)| Mistake { origin: origins.of(key), key: key.to_owned(), problem, remedy }),
+            .map(|(key, problem, remedy)| Mistake {
+                origin: origins.of(key),
+                key: key.to_owned(),
+                problem,
+                remedy,
+            }),
     );
 }
 
@@ -53,10 +58,14 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
             settings.issuer
         ));
     } else if !settings.has_tls() {
-        warnings.push("the public listener speaks plain http; TLS must end at the configured proxy".to_owned());
+        warnings
+            .push("the public listener speaks plain http; TLS must end at the configured proxy".to_owned());
     }
     if settings.secrets.key_encryption_key.is_none() || settings.secrets.password_pepper.is_none() {
-        warnings.push("key-encryption key or pepper is not set: the well-known ones of development protect nothing".to_owned());
+        warnings.push(
+            "key-encryption key or pepper is not set: the well-known ones of development protect nothing"
+                .to_owned(),
+        );
     }
     if !settings.listen.admin.ip().is_loopback() {
         warnings.push(format!(
@@ -67,7 +76,12 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
     warnings
 }
 
-fn find(findings: &mut Vec<Finding>, key: &'static str, problem: impl Into<String>, remedy: impl Into<String>) {
+fn find(
+    findings: &mut Vec<Finding>,
+    key: &'static str,
+    problem: impl Into<String>,
+    remedy: impl Into<String>,
+) {
     findings.push((key, problem.into(), remedy.into()));
 }
 
@@ -179,7 +193,12 @@ fn keys_overlap(settings: &Settings, findings: &mut Vec<Finding>) {
     match settings.rotation() {
         Ok(_) => {}
         Err(fault @ keys::RotationPolicyFault::NoAlgorithm) => {
-            find(findings, "keys.algorithms", fault.to_string(), "Name some, such as [\"RS256\", \"ES256\"].");
+            find(
+                findings,
+                "keys.algorithms",
+                fault.to_string(),
+                "Name some, such as [\"RS256\", \"ES256\"].",
+            );
         }
         Err(fault) => find(
             findings,
@@ -238,7 +257,10 @@ fn lifetimes_nest(settings: &Settings, findings: &mut Vec<Finding>) {
         find(
             findings,
             "tokens.refresh_idle",
-            format!("{} is longer than tokens.refresh_absolute, {}", tokens.refresh_idle, tokens.refresh_absolute),
+            format!(
+                "{} is longer than tokens.refresh_absolute, {}",
+                tokens.refresh_idle, tokens.refresh_absolute
+            ),
             "Write at most the absolute lifetime.",
         );
     }

@@ -76,7 +76,8 @@ impl Reading {
                 origin: path.display().to_string(),
                 key: String::new(),
                 problem: format!("cannot be read: {error}"),
-                remedy: "Name an existing file with --config, or make this one readable for the server.".into(),
+                remedy: "Name an existing file with --config, or make this one readable for the server."
+                    .into(),
             })?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
@@ -130,7 +131,12 @@ impl Reading {
                 ValueKind::Table(table) => table,
                 _ => {
                     let origin = self.origin(name, &value);
-                    self.mistake(origin, name, "is a section, not a value", format!("Write its settings under [{name}]."));
+                    self.mistake(
+                        origin,
+                        name,
+                        "is a section, not a value",
+                        format!("Write its settings under [{name}]."),
+                    );
                     continue;
                 }
             };
@@ -184,8 +190,9 @@ impl Reading {
     fn unknown(&mut self, rest: config::Map<String, Value>, settings: &mut Settings) {
         let mut rest: Vec<_> = rest.into_iter().collect();
         rest.sort_by(|a, b| a.0.cmp(&b.0));
-        let names: Vec<_> =
-            std::iter::once("issuer").chain(settings.sections().iter().map(|section| section.name())).collect();
+        let names: Vec<_> = std::iter::once("issuer")
+            .chain(settings.sections().iter().map(|section| section.name()))
+            .collect();
         for (key, value) in rest {
             let origin = self.origin(&key, &value);
             let what = if matches!(value.kind, ValueKind::Table(_)) { "section" } else { "setting" };
@@ -223,7 +230,11 @@ impl Reading {
             &mut secrets.key_encryption_key,
             secrets.key_encryption_key_file.as_deref(),
         );
-        self.secret("secrets.password_pepper", &mut secrets.password_pepper, secrets.password_pepper_file.as_deref());
+        self.secret(
+            "secrets.password_pepper",
+            &mut secrets.password_pepper,
+            secrets.password_pepper_file.as_deref(),
+        );
     }
 
     /// Fills a secret from its file.
@@ -243,7 +254,12 @@ impl Reading {
             Ok(text) => *secret = Some(text.trim().into()),
             Err(error) => {
                 let problem = format!("the file {} cannot be read: {error}", file.display());
-                self.mistake(origin, &file_key, problem, "Make the file readable for the server, or name another one.");
+                self.mistake(
+                    origin,
+                    &file_key,
+                    problem,
+                    "Make the file readable for the server, or name another one.",
+                );
             }
         }
     }

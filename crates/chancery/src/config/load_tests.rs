@@ -79,7 +79,8 @@ fn the_environment_wins_and_is_typed() {
 
 #[test]
 fn everything_may_come_from_the_environment() {
-    let environment = [("CHANCERY__ISSUER", "http://localhost:8400"), ("CHANCERY__DATABASE__URL", "sqlite:x.db")];
+    let environment =
+        [("CHANCERY__ISSUER", "http://localhost:8400"), ("CHANCERY__DATABASE__URL", "sqlite:x.db")];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert!(Settings::load(None, environment).is_ok());
 }
@@ -150,7 +151,11 @@ fn every_rule_finds_its_mistake(#[case] line: &str, #[case] key: &str) {
 #[case("CHANCERY__DATABASE__URL", "mysql://x", "database.url")]
 #[case("CHANCERY__SECRETS__KEY_ENCRYPTION_KEY", "c2hvcnQ=", "secrets.key_encryption_key")]
 #[case("CHANCERY__SECRETS__PASSWORD_PEPPER", "c2hvcnQ=", "secrets.password_pepper")]
-#[case("CHANCERY__SECRETS__KEY_ENCRYPTION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "secrets.key_encryption_key")]
+#[case(
+    "CHANCERY__SECRETS__KEY_ENCRYPTION_KEY",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "secrets.key_encryption_key"
+)]
 fn mistakes_name_the_variable(#[case] variable: &str, #[case] value: &str, #[case] key: &str) {
     let mistakes = load(&production(""), &[(variable, value)]).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
@@ -223,7 +228,8 @@ fn the_example_file_is_right() {
     fs::write(secrets.join("password-pepper"), PEPPER).unwrap();
     Settings::load(Some(&path), []).unwrap();
     // Every line that is commented out is a setting that exists.
-    let all = example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+    let all =
+        example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
     fs::write(&path, all).unwrap();
     let unknown: Vec<_> = match Settings::load(Some(&path), []) {
         Ok(_) => Vec::new(),

@@ -166,7 +166,9 @@ fn password_changes(
     match (current, wanted) {
         (_, None) => false,
         (Some(DeclaredPassword::Hash(current)), Some(DeclaredPassword::Hash(wanted))) => current != wanted,
-        (Some(DeclaredPassword::Hash(current)), Some(DeclaredPassword::Plain(wanted))) => !matches(wanted, current),
+        (Some(DeclaredPassword::Hash(current)), Some(DeclaredPassword::Plain(wanted))) => {
+            !matches(wanted, current)
+        }
         (_, Some(_)) => true,
     }
 }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::declare::file::tests::{BANK, parse};
 
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y2hhbmNlcnkvdGVzdC8wMA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y2hhbmNlcnkvdGVzdC8wMA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The bank as the store has it after it was applied: passwords are hashes there.
 fn stored(text: &str) -> Declared {
@@ -38,7 +39,9 @@ fn the_same_file_twice_changes_nothing() {
 
 #[test]
 fn a_default_that_is_written_out_is_no_change() {
-    let written = BANK.replace("client_name", "require_pkce = true\nclient_name").replace("scope = \"openid", "scope = \"accounts:read openid");
+    let written = BANK
+        .replace("client_name", "require_pkce = true\nclient_name")
+        .replace("scope = \"openid", "scope = \"accounts:read openid");
     assert!(!is_change(&compare(&stored(BANK), &written)));
 }
 
@@ -70,7 +73,9 @@ fn changes_are_shown_and_secrets_are_not() {
 
 #[test]
 fn a_secret_that_is_not_mentioned_stays() {
-    let wanted = BANK.replace("client_secret = \"abcdefghijklmnopqrstuvwxyz\"\n", "").replace("password = \"correct horse battery\"\n", "");
+    let wanted = BANK
+        .replace("client_secret = \"abcdefghijklmnopqrstuvwxyz\"\n", "")
+        .replace("password = \"correct horse battery\"\n", "");
     assert!(!is_change(&compare(&stored(BANK), &wanted)));
 }
 

@@ -141,50 +141,47 @@ struct UserTable {
     claims: StandardClaims,
 }
 
-impl Declared {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// Every mistake; or the first one, if the file is not TOML.
-    pub fn read(path: &Path) -> Result<Self, Vec<FileFault>> {
-        let text = fs::read_to_string(path).map_err(|error| {
-            vec![FileFault { file: path.to_owned(), line: None, problem: format!("cannot be read: {error}") }]
-        })?;
-        Self::parse(&text, path, |name| std::env::var(name).ok())
-    }
-
-    /// Reads the text of a file. Files that it names are looked for beside `path`; `environment`
-    /// looks up variables.
-    ///
-    /// # Errors
-    /// Like [`read`](Self::read).
-    pub fn parse(
-        text: &str,
-        path: &Path,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, Vec<FileFault>> {
-        let file: File = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| line_at(text, span.start));
-            vec![FileFault { file: path.to_owned(), line, problem: error.message().to_owned() }]
-        })?;
-        let sources = Sources { directory: path.parent().unwrap_or(Path::new("")), environment: &environment };
-        let mut reader = Reader { text, path, faults: Vec::new() };
-        let mut declared = Self {
-            roles: reader.all(file.role, Ok),
-            resource_servers: reader.all(file.resource_server, |table| table.resource_server(&sources)),
-            scopes: reader.all(file.scope, |table| Ok(table.scope())),
-            clients: reader.all(file.client, |table| table.client(&sources)),
-            users: reader.all(file.user, |table| table.user(&sources)),
-        };
-        reader.unique("role", &mut declared.roles, |role| role.name.as_str().to_owned());
-        reader.unique("resource_server", &mut declared.resource_servers, |server| server.audience.clone());
-        reader.unique("scope", &mut declared.scopes, |scope| scope.name.as_str().to_owned());
-        reader.unique("client", &mut declared.clients, |client| client.id.as_str().to_owned());
-        reader.unique("user", &mut declared.users, |user| user.username.as_str().to_owned());
-        if reader.faults.is_empty() { Ok(declared) } else { Err(reader.faults) }
-    }
+/// Reads a file.
+///
+/// # Errors
+/// Every mistake; or the first one, if the file is not TOML.
+pub fn read(path: &Path) -> Result<Declared, Vec<FileFault>> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        vec![FileFault { file: path.to_owned(), line: None, problem: format!("cannot be read: {error}") }]
+    })?;
+    parse(&text, path, |name| std::env::var(name).ok())
 }
 
+/// Reads the text of a file. Files that it names are looked for beside `path`; `environment`
+/// looks up variables.
+///
+/// # Errors
+/// Like [`read`].
+pub fn parse(
+    text: &str,
+    path: &Path,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Declared, Vec<FileFault>> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| line_at(text, span.start));
+        vec![FileFault { file: path.to_owned(), line, problem: error.message().to_owned() }]
+    })?;
+    let sources = Sources { directory: path.parent().unwrap_or(Path::new("")), environment: &environment };
+    let mut reader = Reader { text, path, faults: Vec::new() };
+    let mut declared = Declared {
+        roles: reader.all(file.role, Ok),
+        resource_servers: reader.all(file.resource_server, |table| table.resource_server(&sources)),
+        scopes: reader.all(file.scope, |table| Ok(table.scope())),
+        clients: reader.all(file.client, |table| table.client(&sources)),
+        users: reader.all(file.user, |table| table.user(&sources)),
+    };
+    reader.unique("role", &mut declared.roles, |role| role.name.as_str().to_owned());
+    reader.unique("resource_server", &mut declared.resource_servers, |server| server.audience.clone());
+    reader.unique("scope", &mut declared.scopes, |scope| scope.name.as_str().to_owned());
+    reader.unique("client", &mut declared.clients, |client| client.id.as_str().to_owned());
+    reader.unique("user", &mut declared.users, |user| user.username.as_str().to_owned());
+    if reader.faults.is_empty() { Ok(declared) } else { Err(reader.faults) }
+}
 struct Reader<'a> {
     text: &'a str,
     path: &'a Path,
@@ -264,7 +261,9 @@ impl Sources<'_> {
 /// The digest of a secret that is long enough to be kept as a digest only.
 fn digest(name: &str, secret: &str) -> Result<Digest, String> {
     if secret.len() < MIN_SECRET {
-        return Err(format!("{name} is shorter than {MIN_SECRET} characters; generate one: openssl rand -base64 32"));
+        return Err(format!(
+            "{name} is shorter than {MIN_SECRET} characters; generate one: openssl rand -base64 32"
+        ));
     }
     Ok(sha256(secret))
 }
@@ -338,7 +337,12 @@ impl ClientTable {
         let metadata: ClientMetadata =
             serde_json::from_value(Value::Object(self.rest)).map_err(|error| named(error.to_string()))?;
         let secret = sources
-            .secret("client_secret", exposed(self.client_secret), self.client_secret_file, self.client_secret_env)
+            .secret(
+                "client_secret",
+                exposed(self.client_secret),
+                self.client_secret_file,
+                self.client_secret_env,
+            )
             .and_then(|secret| secret.map(|secret| digest("client_secret", &secret)).transpose())
             .map_err(named)?;
         let settings = ClientSettings {
@@ -372,7 +376,8 @@ impl UserTable {
     fn user(self, sources: &Sources<'_>) -> Result<DeclaredUser, String> {
         let named = |problem: String| format!("user `{}`: {problem}", self.username);
         let inline = self.password.map(|password| password.expose().to_owned());
-        let plain = sources.secret("password", inline, self.password_file, self.password_env).map_err(named)?;
+        let plain =
+            sources.secret("password", inline, self.password_file, self.password_env).map_err(named)?;
         let password = match (plain, self.password_hash) {
             (Some(_), Some(_)) => return Err(named("keep one of password and password_hash".to_owned())),
             (Some(plain), None) => Some(DeclaredPassword::Plain(Password::new(plain))),

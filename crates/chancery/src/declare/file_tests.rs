@@ -52,7 +52,7 @@ address = { country = "NZ" }
 "#;
 
 pub(crate) fn parse(text: &str) -> Result<Declared, Vec<FileFault>> {
-    Declared::parse(text, Path::new("bank.toml"), |name| (name == "API_SECRET").then(|| SECRET.to_owned()))
+    super::parse(text, Path::new("bank.toml"), |name| (name == "API_SECRET").then(|| SECRET.to_owned()))
 }
 
 fn shown(text: &str) -> String {
@@ -78,19 +78,37 @@ fn a_bank_is_read() {
 
 #[rstest]
 #[case("client_id = \"x\"", "bank.toml:1: unknown field `client_id`")]
-#[case("\n[[client]]\nclient_id = \"x\"\nredirect_uri = []", "bank.toml:2: client `x`: there is no member `redirect_uri`; did you mean `redirect_uris`?")]
+#[case(
+    "\n[[client]]\nclient_id = \"x\"\nredirect_uri = []",
+    "bank.toml:2: client `x`: there is no member `redirect_uri`; did you mean `redirect_uris`?"
+)]
 #[case("[[client]]\nclient_id = \"x\"\nrequire_pcke = true", "did you mean `require_pkce`?")]
 #[case("[[client]]\nclient_id = \"x\"\nclient_secret = \"short\"", "shorter than 22")]
-#[case("[[client]]\nclient_id = \"x\"\nclient_secret_env = \"ABSENT\"", "ABSENT of client_secret_env is not set")]
-#[case("[[client]]\nclient_id = \"x\"\nclient_secret = \"a\"\nclient_secret_file = \"b\"", "keep one of client_secret")]
+#[case(
+    "[[client]]\nclient_id = \"x\"\nclient_secret_env = \"ABSENT\"",
+    "ABSENT of client_secret_env is not set"
+)]
+#[case(
+    "[[client]]\nclient_id = \"x\"\nclient_secret = \"a\"\nclient_secret_file = \"b\"",
+    "keep one of client_secret"
+)]
 #[case("[[client]]\nclient_id = \"x\"\njwks_file = \"absent.json\"", "absent.json cannot be read")]
-#[case("[[client]]\nclient_id = \"x\"\ngrant_types = [\"password\"]", "client `x`: unknown variant `password`")]
+#[case(
+    "[[client]]\nclient_id = \"x\"\ngrant_types = [\"password\"]",
+    "client `x`: unknown variant `password`"
+)]
 #[case("[[client]]\nclient_id = \"x\"\n[[client]]\nclient_id = \"x\"", "client `x` is declared twice")]
 #[case("[[client]]\nclient_id = \"0191e3a0-0000-7000-8000-000000000000\"", "UUID")]
 #[case("[[client]]\nclient_id = \"x\"\nconsent_lifetime = \"soon\"", "bank.toml:")]
-#[case("[[resource_server]]\naudience = \"https://a\"\nname = \"A\"\nintrospection = { id = \"a\" }", "introspection needs a secret")]
+#[case(
+    "[[resource_server]]\naudience = \"https://a\"\nname = \"A\"\nintrospection = { id = \"a\" }",
+    "introspection needs a secret"
+)]
 #[case("[[user]]\nusername = \"a\"\n[user.claims]\nnmae = \"A\"", "bank.toml:4: unknown field `nmae`")]
-#[case("[[user]]\nusername = \"a\"\npassword_hash = \"md5\"", "user `a`: password_hash is not an Argon2id hash")]
+#[case(
+    "[[user]]\nusername = \"a\"\npassword_hash = \"md5\"",
+    "user `a`: password_hash is not an Argon2id hash"
+)]
 #[case("[[scope]]\nname = \"a b\"\ntitle = \"\"\ndescription = \"\"", "bank.toml:2:")]
 #[case("[[role]]\nname = \n", "bank.toml:2")]
 fn mistakes_name_line_and_remedy(#[case] text: &str, #[case] part: &str) {
@@ -106,7 +124,7 @@ fn secrets_and_keys_may_stand_in_files() {
     let path = directory.path().join("bank.toml");
     let text = "[[client]]\nclient_id = \"x\"\nclient_secret_file = \"secret\"\njwks_file = \"keys.json\"\n";
     fs::write(&path, text).unwrap();
-    let declared = Declared::read(&path).unwrap();
+    let declared = read(&path).unwrap();
     assert_eq!(declared.clients[0].secret, Some(sha256(SECRET)));
     assert_eq!(declared.clients[0].metadata.jwks, Some(serde_json::json!({"keys": []})));
 }

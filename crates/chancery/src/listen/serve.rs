@@ -212,7 +212,11 @@ where
         .service(app);
     let server = auto::Builder::new(TokioExecutor::new());
     let mut server = if http2 { server.http2_only() } else { server.http1_only() };
-    server.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(MAX_HEADER);
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(MAX_HEADER);
     server
         .http2()
         .timer(TokioTimer::new())

@@ -51,7 +51,8 @@ async fn start(app: Router, tls: Option<Arc<rustls::ServerConfig>>, access: Acce
 }
 
 fn app() -> Router {
-    let peer = |Extension(peer): Extension<Peer>| async move { format!("tls={} {}", peer.tls, peer.address.ip()) };
+    let peer =
+        |Extension(peer): Extension<Peer>| async move { format!("tls={} {}", peer.tls, peer.address.ip()) };
     Router::new().route("/", get(peer))
 }
 
@@ -68,7 +69,8 @@ impl Identity {
     }
 
     fn certificates(&self) -> Arc<Certificates> {
-        Certificates::read(&self.directory.path().join("cert.pem"), &self.directory.path().join("key.pem")).unwrap()
+        Certificates::read(&self.directory.path().join("cert.pem"), &self.directory.path().join("key.pem"))
+            .unwrap()
     }
 }
 
@@ -108,7 +110,9 @@ fn suites(tls12: bool, names: &[&str]) -> Vec<SupportedCipherSuite> {
         .iter()
         .copied()
         .filter(|suite| (suite.version().version == ProtocolVersion::TLSv1_2) == tls12)
-        .filter(|suite| names.is_empty() || names.iter().any(|name| format!("{:?}", suite.suite()).contains(name)))
+        .filter(|suite| {
+            names.is_empty() || names.iter().any(|name| format!("{:?}", suite.suite()).contains(name))
+        })
         .collect()
 }
 
@@ -127,7 +131,8 @@ async fn f2_01_tls_1_3_is_preferred_and_the_request_knows_its_peer() {
     let config = identity.certificates().server_config().unwrap();
     let server = start(app(), Some(config), Access::Anyone).await;
     let all = aws_lc_rs::ALL_CIPHER_SUITES.to_vec();
-    let mut stream = handshake(server.address, &identity.certificate, all.clone(), &["http/1.1"]).await.unwrap();
+    let mut stream =
+        handshake(server.address, &identity.certificate, all.clone(), &["http/1.1"]).await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     stream.write_all(REQUEST).await.unwrap();
     assert!(read_to_end(&mut stream).await.ends_with("tls=true 127.0.0.1"));
@@ -209,7 +214,9 @@ async fn slow_clients_are_cut() {
     let tls = start(app(), Some(identity.certificates().server_config().unwrap()), Access::Anyone).await;
     let plain = start(app(), None, Access::Anyone).await;
     // A handshake that never begins, a request that never begins, and one that never ends.
-    for (address, bytes) in [(tls.address, &b""[..]), (plain.address, b""), (plain.address, b"GET / HTTP/1.1\r\nx: ")] {
+    for (address, bytes) in
+        [(tls.address, &b""[..]), (plain.address, b""), (plain.address, b"GET / HTTP/1.1\r\nx: ")]
+    {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let answer = read_to_end(&mut stream).await;

@@ -51,5 +51,7 @@ pub(crate) const POSTGRES_HAS_MIGRATIONS: &str = "SELECT to_regclass('_sqlx_migr
 pub(crate) const SQLITE_HAS_MIGRATIONS: &str =
     "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')";
 pub(crate) const ADVISORY_LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+/// Where PostgreSQL tells of changes; [`NOTIFY`] names it too.
+pub(crate) const CHANNEL: &str = "chancery_changes";
 /// Delivered when the transaction commits.
 pub(crate) const NOTIFY: &str = "SELECT pg_notify('chancery_changes', $1)";

@@ -4,8 +4,19 @@
 macro_rules! sweep {
     ($table:literal, $key:literal, $end:literal) => {
         concat!(
-            "DELETE FROM ", $table, " WHERE (", $key, ") IN (SELECT ", $key, " FROM ", $table,
-            " WHERE ", $end, " < $1 ORDER BY ", $key, " LIMIT $2)"
+            "DELETE FROM ",
+            $table,
+            " WHERE (",
+            $key,
+            ") IN (SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $end,
+            " < $1 ORDER BY ",
+            $key,
+            " LIMIT $2)"
         )
     };
 }

@@ -124,9 +124,11 @@ fn nothing_below_a_consent_outlives_it() {
     let end = consent_record().expires_at.unwrap();
     let grant = issue(&validated(|_| ()), &consent(|_| ())).unwrap().grant;
     assert_eq!(grant.expires_at, end);
-    let unending = consent(|record| record.expires_at = None);
-    let grant = issue(&validated(|_| ()), &unending).unwrap().grant;
-    assert_eq!(grant.expires_at, now() + TokenPolicy::default().refresh_absolute);
+    for long in [None, Some(now() + Duration::days(999))] {
+        let consent = consent(|record| record.expires_at = long);
+        let grant = issue(&validated(|_| ()), &consent).unwrap().grant;
+        assert_eq!(grant.expires_at, now() + TokenPolicy::default().refresh_absolute);
+    }
 }
 
 /// A grant without refresh needs to last for its one access token, however long that lives.

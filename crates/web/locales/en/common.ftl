@@ -1,6 +1,6 @@
 ### Words that several pages share. The same files, ids and variables exist in every language.
 
-footer-caution = You are at { $host }. { $bank } never asks for your password or your codes by phone, e-mail or message.
+footer-caution = You are at { $host }. { $bank } never asks for your password or your codes by phone, email or message.
 cancel-back = Cancel and go back to { $client }
 back-to-client = Back to { $client }
 new-tab = (opens in a new tab)

@@ -107,6 +107,13 @@ pub enum AccountNotice {
     AccessWithdrawn,
 }
 
+impl Account {
+    /// What the error says is wrong: the new password, or the current one.
+    fn invalid(&self, new: bool) -> bool {
+        self.error.is_some_and(|error| error.is_about_new_password() == new)
+    }
+}
+
 impl AccountNotice {
     fn text(&self, frame: &Frame) -> String {
         frame.text(match self {
@@ -141,13 +148,18 @@ pub enum AccountProblem {
 }
 
 impl AccountProblem {
+    fn is_about_new_password(&self) -> bool {
+        matches!(self, Self::WeakPassword | Self::PasswordLength { .. })
+    }
+
     fn text(&self, frame: &Frame) -> String {
         match self {
             Self::WrongPassword => frame.text("account-error-password-wrong"),
             Self::WeakPassword => frame.text("account-error-password-weak"),
-            Self::PasswordLength { min, max } => {
-                frame.with("account-error-password-length", &[("min", min.to_string().as_str()), ("max", max.to_string().as_str())])
-            }
+            Self::PasswordLength { min, max } => frame.with(
+                "account-error-password-length",
+                &[("min", min.to_string().as_str()), ("max", max.to_string().as_str())],
+            ),
             Self::Wait { seconds } => frame.wait("error-wait", *seconds),
         }
     }
@@ -170,7 +182,7 @@ impl Account {
         let app = |id: &str, name: &str, items: &[&str], personal: &[PersonalKind], until| ConnectedApp {
             consent_id: id.to_owned(),
             name: name.to_owned(),
-            homepage: WebLink::parse("https://ledgerline.example/"),
+            homepage: WebLink::parse(&format!("https://{}.example/", name.to_lowercase())),
             items: items.iter().map(ToString::to_string).collect(),
             personal: personal.to_vec(),
             offline: !items.is_empty(),
@@ -199,13 +211,26 @@ impl Account {
                 Some(AccountNotice::SecondFactorOn),
                 None,
                 vec![
-                    app("c1", "Ledgerline", &["See your accounts", "See your balances"], &[PersonalKind::Profile, PersonalKind::Email], Some(moment("2027-02-21T10:30:00Z"))),
+                    app(
+                        "c1",
+                        "Ledgerline",
+                        &["See your accounts", "See your balances"],
+                        &[PersonalKind::Profile, PersonalKind::Email],
+                        Some(moment("2027-02-21T10:30:00Z")),
+                    ),
                     app("c2", "Pocketwise", &[], &[PersonalKind::Identifier], None),
                 ],
                 vec![here(), session("Safari on iPhone", "2001:db8:85a3::8a2e:370:7334", false)],
                 SecondFactorState::On { since, codes_left: 8 },
             ),
-            sample("bob", None, Some(AccountProblem::PasswordLength { min: 12, max: 128 }), vec![], vec![here()], SecondFactorState::Off),
+            sample(
+                "bob",
+                None,
+                Some(AccountProblem::PasswordLength { min: 12, max: 128 }),
+                vec![],
+                vec![here()],
+                SecondFactorState::Off,
+            ),
             sample(
                 HOSTILE,
                 Some(AccountNotice::AccessWithdrawn),

@@ -29,7 +29,12 @@ pub struct Asset {
 #[must_use]
 pub fn asset(name: &str) -> Option<Asset> {
     let file = Files::get(name)?;
-    let digest = file.metadata.sha256_hash().iter().take(8).fold(String::new(), |digest, byte| format!("{digest}{byte:02x}"));
+    let digest = file
+        .metadata
+        .sha256_hash()
+        .iter()
+        .take(8)
+        .fold(String::new(), |digest, byte| format!("{digest}{byte:02x}"));
     let mime = match file.metadata.mimetype() {
         text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         other => other.to_owned(),
@@ -41,7 +46,8 @@ pub fn asset(name: &str) -> Option<Asset> {
 /// either; the page tests follow every address.
 #[must_use]
 pub fn asset_url(name: &str) -> String {
-    asset(name).map_or_else(|| format!("/assets/{name}"), |asset| format!("/assets/{name}?v={}", asset.digest))
+    asset(name)
+        .map_or_else(|| format!("/assets/{name}"), |asset| format!("/assets/{name}?v={}", asset.digest))
 }
 
 /// The version a page asked for.
@@ -54,7 +60,11 @@ pub struct Version {
 pub async fn serve(Path(name): Path<String>, Query(version): Query<Version>, headers: HeaderMap) -> Response {
     let Some(asset) = asset(&name) else { return StatusCode::NOT_FOUND.into_response() };
     let etag = format!("\"{}\"", asset.digest);
-    let cache = if version.v.as_deref() == Some(asset.digest.as_str()) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = if version.v.as_deref() == Some(asset.digest.as_str()) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|sent| sent.as_bytes() == etag.as_bytes());
     let caching = [(header::ETAG, etag), (header::CACHE_CONTROL, cache.to_owned())];
     if known {

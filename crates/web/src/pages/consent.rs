@@ -168,9 +168,27 @@ impl Consent {
             values: values.iter().map(|(claim, value)| ((*claim).to_owned(), (*value).to_owned())).collect(),
             new,
         };
-        let accounts = item("See your accounts", "The names, types and numbers of your accounts.", &[], Sensitivity::Ordinary, false);
-        let balances = item("See your balances", "How much money is in each account, now and when the app asks again.", &["Everyday account ···· 4417", "Savings ···· 9025"], Sensitivity::Sensitive, true);
-        let payments = item("Start payments", "Prepare a payment from your accounts. You confirm each one at the bank.", &[], Sensitivity::Critical, false);
+        let accounts = item(
+            "See your accounts",
+            "The names, types and numbers of your accounts.",
+            &[],
+            Sensitivity::Ordinary,
+            false,
+        );
+        let balances = item(
+            "See your balances",
+            "How much money is in each account, now and when the app asks again.",
+            &["Everyday account ···· 4417", "Savings ···· 9025"],
+            Sensitivity::Sensitive,
+            true,
+        );
+        let payments = item(
+            "Start payments",
+            "Prepare a payment from your accounts. You confirm each one at the bank.",
+            &[],
+            Sensitivity::Critical,
+            false,
+        );
         let base = Self {
             frame: frame.clone(),
             csrf: "q3Vw8Jm1".to_owned(),
@@ -178,9 +196,16 @@ impl Consent {
             action_switch: Some("/interaction/01J/switch".to_owned()),
             client: client("Ledgerline"),
             signed_in_as: "Alice Moreau".to_owned(),
-            groups: vec![ResourceGroup { name: "Accounts and payments".to_owned(), items: vec![accounts.clone(), balances.clone(), payments] }],
+            groups: vec![ResourceGroup {
+                name: "Accounts and payments".to_owned(),
+                items: vec![accounts.clone(), balances.clone(), payments],
+            }],
             personal: vec![
-                personal(PersonalKind::Profile, &[("name", "Alice Moreau"), ("birthdate", "3 March 1988")], false),
+                personal(
+                    PersonalKind::Profile,
+                    &[("name", "Alice Moreau"), ("birthdate", "3 March 1988")],
+                    false,
+                ),
                 personal(PersonalKind::Email, &[("email", "alice.moreau@example.com")], false),
             ],
             duration: Duration::Until(moment("2027-02-21T10:30:00Z")),
@@ -209,8 +234,15 @@ impl Consent {
             Self {
                 client: client(HOSTILE),
                 signed_in_as: HOSTILE.to_owned(),
-                groups: vec![ResourceGroup { name: HOSTILE.to_owned(), items: vec![item(HOSTILE, HOSTILE, &[HOSTILE], Sensitivity::Critical, true)] }],
-                personal: vec![personal(PersonalKind::Address, &[("address", "1 Quay Street\nMeridian"), (HOSTILE, HOSTILE)], true)],
+                groups: vec![ResourceGroup {
+                    name: HOSTILE.to_owned(),
+                    items: vec![item(HOSTILE, HOSTILE, &[HOSTILE], Sensitivity::Critical, true)],
+                }],
+                personal: vec![personal(
+                    PersonalKind::Address,
+                    &[("address", "1 Quay Street\nMeridian"), (HOSTILE, HOSTILE)],
+                    true,
+                )],
                 return_host: HOSTILE.to_owned(),
                 ..base.clone()
             },

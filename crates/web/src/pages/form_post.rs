@@ -27,7 +27,11 @@ impl FormPost {
         let sample = |client: &str, value: &str| Self {
             frame: frame.clone(),
             action: "https://ledgerline.example/callback?a=1&b=2".to_owned(),
-            fields: vec![Field::new("code", "SplxlOBeZQQYbYS6WxSbIA"), Field::new("state", value), Field::new("iss", "https://id.meridian.example")],
+            fields: vec![
+                Field::new("code", "SplxlOBeZQQYbYS6WxSbIA"),
+                Field::new("state", value),
+                Field::new("iss", "https://id.meridian.example"),
+            ],
             client: client.to_owned(),
         };
         vec![sample("Ledgerline", "xyz"), sample(super::tests::HOSTILE, super::tests::HOSTILE)]

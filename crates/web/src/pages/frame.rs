@@ -86,7 +86,10 @@ impl WebLink {
     /// The link, if the text is one that a page may carry.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).map(Self)
+        Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+            .map(Self)
     }
 
     pub(super) fn href(&self) -> &str {
@@ -123,10 +126,25 @@ mod tests {
 
     #[test]
     fn only_web_addresses_become_links() {
-        for bad in ["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "/relative", "//host", "mailto:a@b.example", "", "https:///"] {
+        for bad in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,x",
+            "/relative",
+            "//host",
+            "mailto:a@b.example",
+            "",
+            "https:///",
+        ] {
             assert_eq!(WebLink::parse(bad), None, "{bad}");
         }
-        assert_eq!(WebLink::parse("http://127.0.0.1:8402/a").map(|link| link.host()), Some("127.0.0.1:8402".to_owned()));
-        assert_eq!(WebLink::parse("https://ledgerline.example").map(|link| link.host()), Some("ledgerline.example".to_owned()));
+        assert_eq!(
+            WebLink::parse("http://127.0.0.1:8402/a").map(|link| link.host()),
+            Some("127.0.0.1:8402".to_owned())
+        );
+        assert_eq!(
+            WebLink::parse("https://ledgerline.example").map(|link| link.host()),
+            Some("ledgerline.example".to_owned())
+        );
     }
 }

@@ -49,7 +49,10 @@ impl Language {
         wanted.extend(parse_accepted_languages(accept_language.unwrap_or_default()));
         let offered = Self::ALL.map(Self::identifier);
         let best = negotiate_languages(&wanted, &offered, None, NegotiationStrategy::Lookup);
-        Self::ALL.into_iter().find(|language| best.first().is_some_and(|id| **id == language.identifier())).unwrap_or_default()
+        Self::ALL
+            .into_iter()
+            .find(|language| best.first().is_some_and(|id| **id == language.identifier()))
+            .unwrap_or_default()
     }
 
     /// The BCP 47 tag, for the `lang` attribute.
@@ -76,7 +79,8 @@ impl Language {
     /// The text of a message with string variables.
     #[must_use]
     pub fn with(self, id: &str, variables: &[(&'static str, &str)]) -> String {
-        let variables = variables.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from(plain(value))));
+        let variables =
+            variables.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from(plain(value))));
         TEXTS.lookup_with_args(&self.identifier(), id, &variables.collect())
     }
 
@@ -110,7 +114,11 @@ impl Language {
     /// How long to wait, rounded up: seconds below two minutes, whole minutes above.
     #[must_use]
     pub fn wait(self, seconds: u64) -> String {
-        if seconds < 120 { self.count("wait-seconds", seconds.max(1)) } else { self.count("wait-minutes", seconds.div_ceil(60)) }
+        if seconds < 120 {
+            self.count("wait-seconds", seconds.max(1))
+        } else {
+            self.count("wait-minutes", seconds.div_ceil(60))
+        }
     }
 
     const fn identifier(self) -> LanguageIdentifier {
@@ -160,7 +168,11 @@ mod tests {
             ("", "", Language::English),
         ];
         for (ui_locales, accept, expected) in cases {
-            assert_eq!(Language::negotiate(Some(ui_locales), Some(accept)), expected, "{ui_locales:?} {accept:?}");
+            assert_eq!(
+                Language::negotiate(Some(ui_locales), Some(accept)),
+                expected,
+                "{ui_locales:?} {accept:?}"
+            );
         }
     }
 
@@ -183,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_name_cannot_rearrange_the_sentence_around_it() {
-        let text = Language::English.with("sign-in-continue", &[("client", "Ledger\u{202E}enil\u{2069}\u{0}\n")]);
+        let text =
+            Language::English.with("sign-in-continue", &[("client", "Ledger\u{202E}enil\u{2069}\u{0}\n")]);
         assert_eq!(text, "to continue to Ledgerenil");
     }
 }

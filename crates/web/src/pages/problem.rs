@@ -83,7 +83,11 @@ impl Problem {
         };
         let ledgerline = || Some(("Ledgerline".to_owned(), WebLink::parse("https://ledgerline.example/")));
         vec![
-            sample(ProblemKind::BadRequest, Some("invalid_request: redirect_uri is not registered for this client"), None),
+            sample(
+                ProblemKind::BadRequest,
+                Some("invalid_request: redirect_uri is not registered for this client"),
+                None,
+            ),
             sample(ProblemKind::Expired, None, ledgerline()),
             sample(ProblemKind::TooManyAttempts { wait_seconds: 300 }, None, None),
             sample(ProblemKind::NotAllowed, None, Some((HOSTILE.to_owned(), None))),

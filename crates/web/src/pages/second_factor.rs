@@ -165,7 +165,8 @@ mod samples {
 
     impl Enrol {
         pub(in crate::pages) fn samples(frame: &Frame) -> Vec<Self> {
-            let sample = |app: Option<AskingApp>, account: &str, replacing, error| Self {
+            let sample = |app: Option<AskingApp>, account: &str, replacing, error| {
+                Self {
                 frame: frame.clone(),
                 csrf: "q3Vw8Jm1".to_owned(),
                 action_enrol: "/interaction/01J/enrol".to_owned(),
@@ -177,6 +178,7 @@ mod samples {
                 otpauth_uri: "otpauth://totp/Meridian%20Bank:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Meridian%20Bank".to_owned(),
                 replacing,
                 error,
+            }
             };
             vec![
                 sample(app("Ledgerline"), "alice", false, None),
@@ -197,8 +199,16 @@ mod samples {
                 created_at: moment("2026-11-23T13:43:00Z"),
             };
             let codes = [
-                "8f3k-2m9q-x7td", "p4wz-h6cn-3vbr", "t9js-5gyd-k2mf", "c7xr-w3hq-9npz", "m2vb-8tfk-d6js", "z5gn-q9pc-4wxh", "h3td-7rvm-j8ky",
-                "y6kf-c2sz-p5gq", "d8nw-4xjb-r3tv", "k9hm-z6qy-7cfs",
+                "8f3k-2m9q-x7td",
+                "p4wz-h6cn-3vbr",
+                "t9js-5gyd-k2mf",
+                "c7xr-w3hq-9npz",
+                "m2vb-8tfk-d6js",
+                "z5gn-q9pc-4wxh",
+                "h3td-7rvm-j8ky",
+                "y6kf-c2sz-p5gq",
+                "d8nw-4xjb-r3tv",
+                "k9hm-z6qy-7cfs",
             ];
             vec![sample("alice", &codes), sample(HOSTILE, &[HOSTILE])]
         }
@@ -212,7 +222,10 @@ mod tests {
     #[test]
     fn the_secret_is_shown_in_groups_of_four() {
         let frame = crate::pages::tests::frame(crate::pages::Language::English);
-        let enrol = Enrol::samples(&frame).into_iter().next().map(|enrol| Enrol { secret: "ABCDEFGHIJ======".to_owned(), ..enrol });
+        let enrol = Enrol::samples(&frame)
+            .into_iter()
+            .next()
+            .map(|enrol| Enrol { secret: "ABCDEFGHIJ======".to_owned(), ..enrol });
         assert_eq!(enrol.map(|enrol| enrol.grouped_secret()), Some("ABCD EFGH IJ".to_owned()));
     }
 }

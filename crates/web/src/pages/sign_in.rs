@@ -75,11 +75,18 @@ impl SignIn {
             notice,
             error,
         };
-        let app = |name: &str| Some(AskingApp { name: name.to_owned(), action_cancel: "/interaction/01J/cancel".to_owned() });
+        let app = |name: &str| {
+            Some(AskingApp { name: name.to_owned(), action_cancel: "/interaction/01J/cancel".to_owned() })
+        };
         vec![
             sample(app("Ledgerline"), "", None, None),
             sample(app("Ledgerline"), "alice", None, Some(SignInProblem::Rejected)),
-            sample(app(super::tests::HOSTILE), super::tests::HOSTILE, Some(SignInNotice::Again), Some(SignInProblem::Wait { seconds: 30 })),
+            sample(
+                app(super::tests::HOSTILE),
+                super::tests::HOSTILE,
+                Some(SignInNotice::Again),
+                Some(SignInProblem::Wait { seconds: 30 }),
+            ),
             sample(None, "bob", Some(SignInNotice::SessionEnded), None),
         ]
     }

@@ -67,6 +67,10 @@ impl SignedOut {
             back: name.map(ToOwned::to_owned).zip(WebLink::parse("https://ledgerline.example/goodbye")),
             sign_in: sign_in.map(ToOwned::to_owned),
         };
-        vec![sample(None, Some("/login")), sample(Some("Ledgerline"), None), sample(Some(super::tests::HOSTILE), Some("/login"))]
+        vec![
+            sample(None, Some("/login")),
+            sample(Some("Ledgerline"), None),
+            sample(Some(super::tests::HOSTILE), Some("/login")),
+        ]
     }
 }

@@ -15,12 +15,20 @@ use html5gum::{Token, Tokenizer};
 use super::*;
 
 /// A name as an attacker would register it.
-pub(super) const HOSTILE: &str = r#"<script>alert(1)</script>"><img src=x onerror='x' style="x">&amp; {{ csrf }}"#;
+pub(super) const HOSTILE: &str =
+    r#"<script>alert(1)</script>"><img src=x onerror='x' style="x">&amp; {{ csrf }}"#;
 
 /// A QR code as the second factor's room draws it, base64.
 pub(super) fn qr() -> String {
-    let builder = totp_rs::Builder::new().with_secret(b"Hello!\xDE\xAD\xBE\xEFHello!\xDE\xAD\xBE\xEF".as_slice());
-    builder.with_account_name("alice").with_issuer(Some("Meridian Bank")).build().unwrap().to_qr_base64().unwrap()
+    let builder =
+        totp_rs::Builder::new().with_secret(b"Hello!\xDE\xAD\xBE\xEFHello!\xDE\xAD\xBE\xEF".as_slice());
+    builder
+        .with_account_name("alice")
+        .with_issuer(Some("Meridian Bank"))
+        .build()
+        .unwrap()
+        .to_qr_base64()
+        .unwrap()
 }
 
 pub(super) fn frame(language: Language) -> Frame {
@@ -69,7 +77,9 @@ fn pages() -> Vec<Rendered> {
         for (suffix, frame) in [("", &bank), ("-hostile-bank", &hostile)] {
             let mut add = |name: &str, html: Vec<String>| {
                 let number = html.into_iter().enumerate();
-                pages.extend(number.map(|(number, html)| read(format!("{name}{}{suffix}-{}", number + 1, language.tag()), language, html)));
+                pages.extend(number.map(|(number, html)| {
+                    read(format!("{name}{}{suffix}-{}", number + 1, language.tag()), language, html)
+                }));
             };
             add("sign-in", render(SignIn::samples(frame)));
             add("second-factor", render(SecondFactor::samples(frame)));
@@ -100,7 +110,9 @@ fn read(name: String, language: Language, html: String) -> Rendered {
                 attributes: tag.attributes.iter().map(|(name, value)| (utf8(name), utf8(value))).collect(),
                 closing: false,
             }),
-            Token::EndTag(tag) => tags.push(Tag { name: utf8(&tag.name), attributes: BTreeMap::new(), closing: true }),
+            Token::EndTag(tag) => {
+                tags.push(Tag { name: utf8(&tag.name), attributes: BTreeMap::new(), closing: true })
+            }
             Token::String(string) => text.push_str(&utf8(&string)),
             Token::Error(error) => panic!("{name}: {error:?}"),
             Token::Comment(_) | Token::Doctype(_) => {}
@@ -119,7 +131,8 @@ impl Rendered {
         let starts = self.tags.iter().enumerate().filter(|(_, tag)| tag.name == "form" && !tag.closing);
         starts
             .map(|(start, _)| {
-                let end = self.tags[start..].iter().position(|tag| tag.name == "form" && tag.closing).unwrap();
+                let end =
+                    self.tags[start..].iter().position(|tag| tag.name == "form" && tag.closing).unwrap();
                 &self.tags[start..start + end]
             })
             .collect()
@@ -133,25 +146,41 @@ fn bcp_13_nothing_is_inline() {
             assert_ne!(tag.name, "style", "{}", page.name);
             for (attribute, value) in &tag.attributes {
                 assert!(attribute != "style" && !attribute.starts_with("on"), "{}: {tag:?}", page.name);
-                assert!(!value.trim_start().to_ascii_lowercase().starts_with("javascript:"), "{}: {tag:?}", page.name);
+                assert!(
+                    !value.trim_start().to_ascii_lowercase().starts_with("javascript:"),
+                    "{}: {tag:?}",
+                    page.name
+                );
             }
         }
         let scripts: Vec<_> = page.opening("script").map(|tag| tag.get("src").unwrap_or_default()).collect();
         let expected = usize::from(page.name.starts_with("form-post"));
-        assert!(scripts.len() == expected && scripts.iter().all(|src| src.starts_with("/assets/form-post.js?v=")), "{}: {scripts:?}", page.name);
+        assert!(
+            scripts.len() == expected && scripts.iter().all(|src| src.starts_with("/assets/form-post.js?v=")),
+            "{}: {scripts:?}",
+            page.name
+        );
     }
 }
 
 #[test]
 fn bcp_12_pages_load_only_files_that_exist_and_send_no_referrer() {
     for page in pages() {
-        let loads = page.tags.iter().filter(|tag| matches!(tag.name.as_str(), "img" | "script" | "link" | "iframe" | "source"));
+        let loads = page
+            .tags
+            .iter()
+            .filter(|tag| matches!(tag.name.as_str(), "img" | "script" | "link" | "iframe" | "source"));
         for address in loads.filter_map(|tag| tag.get("src").or_else(|| tag.get("href"))) {
             let name = address.strip_prefix("/assets/").and_then(|rest| rest.split_once("?v="));
-            let exists = name.is_some_and(|(name, digest)| assets::asset(name).is_some_and(|asset| asset.digest == digest));
+            let exists = name.is_some_and(|(name, digest)| {
+                assets::asset(name).is_some_and(|asset| asset.digest == digest)
+            });
             assert!(exists || address.starts_with("data:image/png;base64,"), "{}: {address}", page.name);
         }
-        assert!(page.opening("meta").any(|tag| tag.get("name") == Some("referrer") && tag.get("content") == Some("no-referrer")));
+        assert!(
+            page.opening("meta")
+                .any(|tag| tag.get("name") == Some("referrer") && tag.get("content") == Some("no-referrer"))
+        );
     }
 }
 
@@ -172,14 +201,20 @@ fn every_page_has_one_heading_a_language_a_title_and_unique_ids() {
         assert_eq!(page.opening("h1").count(), 1, "{}", page.name);
         assert_eq!(page.opening("main").count(), 1, "{}", page.name);
         assert_eq!(page.opening("title").count(), 1, "{}", page.name);
-        assert_eq!(page.opening("html").next().unwrap().get("lang"), Some(page.language.tag()), "{}", page.name);
+        assert_eq!(
+            page.opening("html").next().unwrap().get("lang"),
+            Some(page.language.tag()),
+            "{}",
+            page.name
+        );
         assert!(page.opening("img").all(|tag| tag.attributes.contains_key("alt")), "{}", page.name);
         let mut ids = BTreeSet::new();
         for id in page.tags.iter().filter_map(|tag| tag.get("id")) {
             assert!(ids.insert(id), "{}: id {id} twice", page.name);
         }
         for tag in &page.tags {
-            let references = ["for", "aria-describedby", "aria-labelledby"].into_iter().filter_map(|name| tag.get(name));
+            let references =
+                ["for", "aria-describedby", "aria-labelledby"].into_iter().filter_map(|name| tag.get(name));
             for id in references.flat_map(str::split_whitespace) {
                 assert!(ids.contains(id), "{}: nothing has id {id}", page.name);
             }
@@ -200,7 +235,10 @@ fn every_visible_input_has_a_label_and_says_what_it_completes() {
     let mut seen = BTreeSet::new();
     for page in pages() {
         let labels: BTreeSet<_> = page.opening("label").filter_map(|tag| tag.get("for")).collect();
-        for input in page.opening("input").filter(|tag| tag.get("type") != Some("hidden") && tag.get("hidden").is_none()) {
+        for input in page
+            .opening("input")
+            .filter(|tag| tag.get("type") != Some("hidden") && tag.get("hidden").is_none())
+        {
             let name = input.get("name").unwrap();
             assert!(labels.contains(input.get("id").unwrap()), "{}: {name} has no label", page.name);
             assert_eq!(input.get("autocomplete"), expected.get(name).copied(), "{}: {name}", page.name);
@@ -217,8 +255,18 @@ fn bcp_16_every_post_carries_the_csrf_token() {
             let own_endpoint = form[0].get("action").unwrap().starts_with('/');
             let token = form.iter().find(|tag| tag.get("name") == Some("csrf"));
             assert_eq!(form[0].get("method"), Some("post"), "{}", page.name);
-            assert_eq!(token.and_then(|tag| tag.get("value")), own_endpoint.then_some("q3Vw8Jm1"), "{}: {:?}", page.name, form[0]);
-            assert!(form.iter().any(|tag| tag.name == "button" && tag.get("type") == Some("submit")), "{}", page.name);
+            assert_eq!(
+                token.and_then(|tag| tag.get("value")),
+                own_endpoint.then_some("q3Vw8Jm1"),
+                "{}: {:?}",
+                page.name,
+                form[0]
+            );
+            assert!(
+                form.iter().any(|tag| tag.name == "button" && tag.get("type") == Some("submit")),
+                "{}",
+                page.name
+            );
         }
     }
 }
@@ -242,34 +290,58 @@ fn the_names_that_people_automate_by_are_stable() {
             assert!(page.tags.iter().any(|tag| tag.get("id") == Some(id)), "{name} has no {id}");
         }
     }
-    assert!(!pages.iter().any(|page| page.name == "sign-in4-en" && page.html.contains("cancel")), "nothing to cancel without an app");
+    assert!(
+        !pages.iter().any(|page| page.name == "sign-in4-en" && page.html.contains("cancel")),
+        "nothing to cancel without an app"
+    );
 }
 
 #[test]
 fn f2_28_consent_shows_who_what_how_long_and_where_to() {
     let page = pages().into_iter().find(|page| page.name == "consent2-en").unwrap();
     for words in [
-        "Ledgerline", "Alice Moreau", "See your balances", "How much money", "Everyday account ···· 4417", "alice.moreau@example.com",
-        "Until 21 February 2027, 10:30 UTC", "since 2 August 2026", "Stays connected when you are away", "127.0.0.1:8402",
+        "Ledgerline",
+        "Alice Moreau",
+        "See your balances",
+        "How much money",
+        "Everyday account ···· 4417",
+        "alice.moreau@example.com",
+        "Until 21 February 2027, 10:30 UTC",
+        "since 2 August 2026",
+        "Stays connected when you are away",
+        "127.0.0.1:8402",
     ] {
         assert!(page.text.contains(words), "{words}");
     }
-    let classes: Vec<_> = page.opening("button").filter(|tag| tag.get("name") == Some("decision")).map(|tag| tag.get("class")).collect();
+    let classes: Vec<_> = page
+        .opening("button")
+        .filter(|tag| tag.get("name") == Some("decision"))
+        .map(|tag| tag.get("class"))
+        .collect();
     assert_eq!(classes, [Some("choice"), Some("choice")], "both answers carry equal weight");
     let news = |page: &Rendered| page.tags.iter().filter(|tag| tag.get("class") == Some("mark new")).count();
     assert_eq!(news(&page), 2, "one widened item, and staying connected");
-    assert_eq!(news(pages().iter().find(|page| page.name == "consent1-en").unwrap()), 0, "a first request marks nothing");
+    assert_eq!(
+        news(pages().iter().find(|page| page.name == "consent1-en").unwrap()),
+        0,
+        "a first request marks nothing"
+    );
 }
 
 #[test]
 fn all_languages_have_the_same_messages_and_use_them_all() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let [english, chinese] = Language::ALL.map(|language| messages(&root.join("locales").join(language.tag())));
+    let [english, chinese] =
+        Language::ALL.map(|language| messages(&root.join("locales").join(language.tag())));
     assert_eq!(english, chinese, "ids and variables differ");
 
     let mut sources = String::new();
     for folder in ["templates", "templates/part", "src/pages"] {
-        for file in std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        for file in std::fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+        {
             sources.push_str(&std::fs::read_to_string(file).unwrap());
         }
     }
@@ -278,7 +350,11 @@ fn all_languages_have_the_same_messages_and_use_them_all() {
     }
     for page in pages() {
         assert!(!page.html.contains("Unknown localization"), "{}", page.name);
-        assert!(!page.text.contains("{$") && !page.text.contains("{ $"), "{}: a variable is missing", page.name);
+        assert!(
+            !page.text.contains("{$") && !page.text.contains("{ $"),
+            "{}: a variable is missing",
+            page.name
+        );
     }
 }
 
@@ -290,9 +366,19 @@ fn messages(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
         let resource = fluent_syntax::parser::parse(text.as_str()).unwrap();
         for entry in resource.body {
             if let ast::Entry::Message(message) = entry {
-                let written = fluent_syntax::serializer::serialize(&ast::Resource { body: vec![ast::Entry::Message(message.clone())] });
-                let variables = written.split('$').skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned()).collect();
-                assert!(messages.insert(message.id.name.to_owned(), variables).is_none(), "{} twice", message.id.name);
+                let written = fluent_syntax::serializer::serialize(&ast::Resource {
+                    body: vec![ast::Entry::Message(message.clone())],
+                });
+                let variables = written
+                    .split('$')
+                    .skip(1)
+                    .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned())
+                    .collect();
+                assert!(
+                    messages.insert(message.id.name.to_owned(), variables).is_none(),
+                    "{} twice",
+                    message.id.name
+                );
             }
         }
     }

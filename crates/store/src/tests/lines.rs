@@ -1,0 +1,180 @@
+//! Consents, grants, codes and tokens: what is above ends what is below.
+
+use consent::{ConsentUpsert, ConsentWithdrawal};
+use mfa::session::SessionEnd;
+use tokens::grant::{GrantEnd, RefreshKind};
+
+use super::{Bench, commit, fixtures::*, suite};
+
+suite!(
+    interactions_round_trip,
+    bcp_20_codes_are_bound_and_expire,
+    bcp_09_refresh_tokens_age,
+    access_tokens_round_trip,
+    a_withdrawal_kills_what_is_below,
+    bl_04_the_end_of_a_session_reaches_its_grants,
+    consents_are_answered_once,
+    a_dead_consent_is_superseded,
+    denials_and_marks,
+);
+
+async fn interactions_round_trip(bench: Bench) {
+    let record = interaction();
+    commit!(bench.one, tx => tx.insert_interaction(&record));
+    assert_eq!(bench.other.interaction(record.id).await.unwrap(), Some(record.clone()));
+    assert_eq!(commit!(bench.one, tx => tx.save_interaction(&record)), 1);
+    assert_eq!(commit!(bench.one, tx => tx.save_interaction(&record)), 0);
+    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 1, at(5))), 0);
+    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 2, at(5))), 1);
+    let read = bench.other.interaction(record.id).await.unwrap().unwrap();
+    assert_eq!((read.version, read.completed_at), (3, Some(at(5))));
+    assert_eq!(commit!(bench.one, tx => tx.save_interaction(&read)), 0);
+}
+
+async fn bcp_20_codes_are_bound_and_expire(bench: Bench) {
+    connected(&bench).await;
+    let (read, line) = bench.other.code(&code().digest).await.unwrap().unwrap();
+    assert_eq!((read, &line.grant), (code(), &grant()));
+    assert_eq!(line.user_roles, ["account-viewer"]);
+    assert!(line.live(at(1)).is_ok());
+    let redeem = async |client: &str, now| commit!(bench.one, tx => tx.redeem_code(&code().digest, &client.parse().unwrap(), now));
+    assert_eq!(redeem("pocketwise", at(1)).await, 0);
+    assert_eq!(redeem("ledgerline", at(60)).await, 0);
+    assert_eq!(redeem("ledgerline", at(59)).await, 1);
+    assert_eq!(redeem("ledgerline", at(59)).await, 0);
+    let (read, _) = bench.other.code(&code().digest).await.unwrap().unwrap();
+    assert_eq!(read.consumed_at, Some(at(59)), "a spent code is remembered");
+    assert!(bench.other.code(&digest("another")).await.unwrap().is_none());
+}
+
+async fn bcp_09_refresh_tokens_age(bench: Bench) {
+    connected(&bench).await;
+    let stable = refresh(RefreshKind::Stable);
+    let rotating =
+        tokens::grant::RefreshRecord { digest: digest("rotating"), ..refresh(RefreshKind::Rotating) };
+    commit!(bench.one, tx => async {
+        tx.insert_refresh(&stable).await?;
+        tx.insert_refresh(&rotating).await
+    });
+    let (read, line) = bench.other.refresh_token(&stable.digest).await.unwrap().unwrap();
+    assert_eq!((&read, &line.grant), (&stable, &grant()));
+    let rotate = async |digest, now| commit!(bench.one, tx => tx.rotate_refresh(&digest, now));
+    assert_eq!(rotate(stable.digest, at(1)).await, 0, "a stable one is never spent");
+    assert_eq!(rotate(rotating.digest, at(1000)).await, 0, "idle for too long");
+    assert_eq!(rotate(rotating.digest, at(999)).await, 1);
+    assert_eq!(rotate(rotating.digest, at(999)).await, 0);
+    let touch = async |to| commit!(bench.one, tx => tx.touch_refresh(&stable.digest, to));
+    assert_eq!((touch(at(2000)).await, touch(at(1500)).await, touch(at(3001)).await), (1, 0, 0));
+    let (read, _) = bench.other.refresh_token(&stable.digest).await.unwrap().unwrap();
+    assert_eq!(read.idle_expires_at, at(2000));
+}
+
+async fn access_tokens_round_trip(bench: Bench) {
+    connected(&bench).await;
+    let with = access_token(Some(grant().id));
+    let without = tokens::grant::AccessTokenRecord { digest: digest("own"), ..access_token(None) };
+    commit!(bench.one, tx => async {
+        tx.insert_access_token(&with).await?;
+        tx.insert_access_token(&without).await
+    });
+    let (read, line) = bench.other.access_token(&with.digest).await.unwrap().unwrap();
+    assert_eq!((&read, line.map(|line| line.grant)), (&with, Some(grant())));
+    assert_eq!(bench.other.access_token(&without.digest).await.unwrap(), Some((without, None)));
+    assert_eq!(commit!(bench.one, tx => tx.revoke_access_token(&with.digest, at(7))), 1);
+    assert_eq!(commit!(bench.one, tx => tx.revoke_access_token(&with.digest, at(8))), 0);
+    let (read, _) = bench.other.access_token(&with.digest).await.unwrap().unwrap();
+    assert_eq!(read.revoked_at, Some(at(7)));
+    assert_eq!(bench.other.access_token(&digest("unknown")).await.unwrap(), None);
+}
+
+async fn a_withdrawal_kills_what_is_below(bench: Bench) {
+    connected(&bench).await;
+    let stranger = protocol::UserId(uuid::Uuid::from_u128(2));
+    let withdrawal = |user| ConsentWithdrawal { id: consent(30).id, user, at: at(5) };
+    assert_eq!(commit!(bench.one, tx => tx.withdraw_consent(&withdrawal(stranger))), 0);
+    assert_eq!(commit!(bench.one, tx => tx.withdraw_consent(&withdrawal(ALICE))), 1);
+    assert_eq!(commit!(bench.one, tx => tx.withdraw_consent(&withdrawal(ALICE))), 0);
+    // Issued by a node that had read the consent before: born dead.
+    commit!(bench.other, tx => tx.insert_access_token(&access_token(Some(grant().id))));
+    let (_, line) = bench.one.access_token(&access_token(None).digest).await.unwrap().unwrap();
+    assert_eq!(line.unwrap().live(at(6)).unwrap_err(), GrantEnd::ConsentWithdrawn);
+}
+
+async fn bl_04_the_end_of_a_session_reaches_its_grants(bench: Bench) {
+    connected(&bench).await;
+    let with = |id, session_bound| tokens::grant::GrantRecord {
+        id: protocol::GrantId(uuid::Uuid::from_u128(id)),
+        session_bound,
+        expires_at: at(9000),
+        ..grant()
+    };
+    let (bound, lasting) = (with(41, true), with(42, false));
+    commit!(bench.one, tx => async {
+        tx.insert_grant(&bound).await?;
+        tx.insert_grant(&lasting).await
+    });
+    let line = async |id| bench.other.grant_line(id).await.unwrap().unwrap();
+    assert!(line(bound.id).await.live(at(6)).is_ok());
+    let end = SessionEnd { id: session(10).session.id, user: ALICE, at: at(5) };
+    assert_eq!(commit!(bench.one, tx => tx.end_session(&end)), 1);
+    assert_eq!(line(bound.id).await.live(at(6)).unwrap_err(), GrantEnd::SessionEnded);
+    assert!(line(lasting.id).await.live(at(6)).is_ok());
+    // The session's row is swept before that of a lasting grant.
+    let plan = crate::SweepPlan { now: at(7201), attempts_before: at(0), batch: 9 };
+    bench.one.sweep(&plan).await.unwrap();
+    assert_eq!(bench.other.session(end.id).await.unwrap(), None);
+    assert_eq!(line(bound.id).await.live(at(6)).unwrap_err(), GrantEnd::SessionEnded);
+    assert!(line(lasting.id).await.live(at(6)).is_ok());
+}
+
+async fn consents_are_answered_once(bench: Bench) {
+    connected(&bench).await;
+    assert_eq!(bench.other.consent(ALICE, &app()).await.unwrap(), Some(consent(30)));
+    assert_eq!(commit!(bench.one, tx => tx.put_consent(&create(consent(31)))), 0, "one is open");
+    let wider = consent::ConsentRecord {
+        scope: "openid accounts:read balances:read".parse().unwrap(),
+        resources: vec![],
+        updated_at: at(7),
+        expires_at: None,
+        version: 2,
+        ..consent(30)
+    };
+    let replace = ConsentUpsert::Replace { record: wider.clone(), expected_version: 1 };
+    assert_eq!(commit!(bench.one, tx => tx.put_consent(&replace)), 1);
+    assert_eq!(commit!(bench.one, tx => tx.put_consent(&replace)), 0);
+    assert_eq!(bench.other.consent_by_id(wider.id).await.unwrap(), Some(wider));
+}
+
+async fn a_dead_consent_is_superseded(bench: Bench) {
+    connected(&bench).await;
+    let next = |granted| {
+        let record = consent::ConsentRecord {
+            granted_at: granted,
+            updated_at: granted,
+            expires_at: None,
+            ..consent(31)
+        };
+        ConsentUpsert::Create { record, supersedes: Some(consent(30).id) }
+    };
+    assert_eq!(commit!(bench.one, tx => tx.put_consent(&next(at(4999)))), 0, "the first still stands");
+    assert_eq!(commit!(bench.one, tx => tx.put_consent(&next(at(5000)))), 1);
+    assert_eq!(bench.other.consent(ALICE, &app()).await.unwrap().unwrap().id, consent(31).id);
+    let all = bench.other.consents_of(ALICE).await.unwrap();
+    let ends: Vec<_> = all.iter().map(|record| record.withdrawn_at).collect();
+    assert_eq!(ends, [None, Some(at(5000))]);
+    // Withdrawn ones are still found, if there is nothing newer.
+    let withdrawal = ConsentWithdrawal { id: consent(31).id, user: ALICE, at: at(6000) };
+    commit!(bench.one, tx => tx.withdraw_consent(&withdrawal));
+    let last = bench.other.consent(ALICE, &app()).await.unwrap().unwrap();
+    assert_eq!((last.id, last.withdrawn_at), (consent(31).id, Some(at(6000))));
+}
+
+async fn denials_and_marks(bench: Bench) {
+    let id = access_token(None).id;
+    assert!(!bench.other.is_denied(id).await.unwrap());
+    assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 1);
+    assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 0);
+    assert!(bench.other.is_denied(id).await.unwrap());
+    let mark = async |kind| commit!(bench.one, tx => tx.mark_once(kind, &digest("jti"), at(60)));
+    assert_eq!((mark("assertion").await, mark("assertion").await, mark("proof").await), (1, 0, 1));
+}

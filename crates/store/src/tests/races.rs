@@ -1,0 +1,194 @@
+//! Whatever may happen once happens once, however many try, on two nodes.
+
+use consent::{ConsentUpsert, ConsentWithdrawal};
+use keys::{KeyState, Transition};
+use mfa::{
+    AttemptReservation, Attempts, RecoveryCodeUse, TotpAcceptance, TotpConfirmation,
+    recovery::RecoveryCodeReplacement,
+    session::{SessionEnd, SessionRenewal},
+};
+use tokens::grant::RefreshKind;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{Bench, commit, fixtures::*, suite};
+use crate::Lock;
+
+const TASKS: usize = 50;
+
+suite!(
+    one_redeems_a_code,
+    one_rotates_a_refresh_token,
+    one_uses_a_one_time_password,
+    one_confirms_an_authenticator,
+    one_uses_a_recovery_code,
+    one_attempt_is_reserved,
+    one_renews_a_session,
+    one_ends_a_session,
+    one_completes_an_interaction,
+    one_opens_a_consent,
+    one_widens_a_consent,
+    one_withdraws_a_consent,
+    one_revokes,
+    one_marks,
+    one_moves_a_key,
+    one_node_makes_the_first_key,
+);
+
+/// Runs a verb in fifty transactions at once, half on each node. Exactly one must get the row.
+macro_rules! race {
+    ($bench:expr, $tx:ident => $verb:expr) => {{
+        let mut tasks = JoinSet::new();
+        for number in 0..TASKS {
+            let store = if number % 2 == 0 { $bench.one.clone() } else { $bench.other.clone() };
+            tasks.spawn(async move { commit!(store, $tx => $verb) });
+        }
+        let mut rows = tasks.join_all().await;
+        rows.sort_unstable();
+        let mut expected = vec![0; TASKS - 1];
+        expected.push(1);
+        assert_eq!(rows, expected);
+    }};
+}
+
+async fn one_redeems_a_code(bench: Bench) {
+    connected(&bench).await;
+    let client = leak(app());
+    race!(bench, tx => tx.redeem_code(&code().digest, client, at(1)));
+}
+
+async fn one_rotates_a_refresh_token(bench: Bench) {
+    connected(&bench).await;
+    commit!(bench.one, tx => tx.insert_refresh(&refresh(RefreshKind::Rotating)));
+    let digest = digest("refresh");
+    race!(bench, tx => tx.rotate_refresh(&digest, at(1)));
+}
+
+async fn one_uses_a_one_time_password(bench: Bench) {
+    connected(&bench).await;
+    commit!(bench.one, tx => tx.start_totp(&totp()));
+    let confirm = TotpConfirmation { user: ALICE, step: 5, at: at(0) };
+    commit!(bench.one, tx => tx.confirm_totp(&confirm, &totp().sealed_seed));
+    race!(bench, tx => tx.accept_totp(&TotpAcceptance { user: ALICE, step: 6 }));
+}
+
+async fn one_confirms_an_authenticator(bench: Bench) {
+    connected(&bench).await;
+    commit!(bench.one, tx => tx.start_totp(&totp()));
+    let seed = leak(totp().sealed_seed);
+    race!(bench, tx => tx.confirm_totp(&TotpConfirmation { user: ALICE, step: 5, at: at(0) }, seed));
+}
+
+async fn one_uses_a_recovery_code(bench: Bench) {
+    connected(&bench).await;
+    let set = RecoveryCodeReplacement { user: ALICE, digests: vec![digest("a"), digest("b")], at: at(0) };
+    commit!(bench.one, tx => tx.replace_recovery_codes(&set));
+    let spend = RecoveryCodeUse { user: ALICE, digest: digest("a"), at: at(1) };
+    race!(bench, tx => tx.use_recovery_code(&spend));
+    assert_eq!(bench.one.recovery_codes_left(ALICE).await.unwrap(), 1);
+}
+
+async fn one_attempt_is_reserved(bench: Bench) {
+    let first = AttemptReservation {
+        account: digest("alice"),
+        before: Attempts::default(),
+        after: Attempts { failures: 1, last_failure_at: Some(at(0)) },
+    };
+    race!(bench, tx => tx.reserve_attempt(&first));
+    // Even where the count stays the same, because the old failure was forgotten.
+    let next = AttemptReservation {
+        before: first.after,
+        after: Attempts { failures: 1, last_failure_at: Some(at(90_000)) },
+        ..first
+    };
+    race!(bench, tx => tx.reserve_attempt(&next));
+}
+
+async fn one_renews_a_session(bench: Bench) {
+    connected(&bench).await;
+    let before = session(10).session;
+    let session = mfa::Session { digest: digest("new"), ..before.clone() };
+    let renewal = leak(SessionRenewal { before: before.digest, session });
+    race!(bench, tx => tx.renew_session(renewal));
+}
+
+async fn one_ends_a_session(bench: Bench) {
+    connected(&bench).await;
+    let end = SessionEnd { id: session(10).session.id, user: ALICE, at: at(5) };
+    race!(bench, tx => tx.end_session(&end));
+}
+
+async fn one_completes_an_interaction(bench: Bench) {
+    let record = leak(interaction());
+    commit!(bench.one, tx => tx.insert_interaction(record));
+    race!(bench, tx => tx.save_interaction(record));
+    race!(bench, tx => tx.complete_interaction(record.id, 2, at(5)));
+}
+
+async fn one_opens_a_consent(bench: Bench) {
+    commit!(bench.one, tx => async {
+        tx.put_client(&client()).await?;
+        tx.put_user(&user(ALICE, "alice")).await
+    });
+    let mut tasks = JoinSet::new();
+    for number in 0..TASKS {
+        let store = if number % 2 == 0 { bench.one.clone() } else { bench.other.clone() };
+        let upsert = create(consent(1000 + number as u128));
+        tasks.spawn(async move { commit!(store, tx => tx.put_consent(&upsert)) });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().sum::<u64>(), 1);
+    assert_eq!(bench.one.consents_of(ALICE).await.unwrap().len(), 1);
+}
+
+async fn one_widens_a_consent(bench: Bench) {
+    connected(&bench).await;
+    let record = consent::ConsentRecord { version: 2, ..consent(30) };
+    let replace = leak(ConsentUpsert::Replace { record, expected_version: 1 });
+    race!(bench, tx => tx.put_consent(replace));
+}
+
+async fn one_withdraws_a_consent(bench: Bench) {
+    connected(&bench).await;
+    let withdrawal = leak(ConsentWithdrawal { id: consent(30).id, user: ALICE, at: at(5) });
+    race!(bench, tx => tx.withdraw_consent(withdrawal));
+}
+
+async fn one_revokes(bench: Bench) {
+    connected(&bench).await;
+    commit!(bench.one, tx => tx.insert_access_token(&access_token(None)));
+    race!(bench, tx => tx.revoke_access_token(&access_token(None).digest, at(5)));
+    race!(bench, tx => tx.revoke_grant(grant().id, at(5)));
+}
+
+async fn one_marks(bench: Bench) {
+    race!(bench, tx => tx.deny_token(access_token(None).id, at(5)));
+    let seen = digest("jti");
+    race!(bench, tx => tx.mark_once("assertion", &seen, at(60)));
+}
+
+async fn one_moves_a_key(bench: Bench) {
+    let mut record = key("one");
+    commit!(bench.one, tx => tx.insert_signing_key(&record));
+    record.apply(Transition::Revoke, at(5)).unwrap();
+    let record = leak(record);
+    race!(bench, tx => tx.transition_signing_key(record, KeyState::Active));
+}
+
+/// Nodes that start together on an empty database end up with one key.
+async fn one_node_makes_the_first_key(bench: Bench) {
+    let mut tasks = JoinSet::new();
+    for number in 0..TASKS {
+        let store = if number % 2 == 0 { bench.one.clone() } else { bench.other.clone() };
+        tasks.spawn(async move {
+            let mut tx = store.begin().await.unwrap();
+            tx.lock(Lock::SigningKeys).await.unwrap();
+            if tx.signing_keys().await.unwrap().is_empty() {
+                let kid = Uuid::from_u128(number as u128).to_string();
+                tx.insert_signing_key(&key(&kid)).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(bench.one.signing_keys().await.unwrap().len(), 1);
+}

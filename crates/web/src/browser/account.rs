@@ -1,0 +1,259 @@
+//! `/account`: what a person sees and changes about themselves.
+
+use axum::{
+    extract::{Path, Request, State},
+    response::{IntoResponse, Response},
+};
+use flows::account::{AccountAccess, AccountGate, AccountView, PasswordChangeRefusal};
+use http::StatusCode;
+use mfa::{PasswordWeakness, Session};
+use protocol::{
+    params::Params,
+    secret::{CsrfToken, Password},
+};
+
+use crate::{
+    App,
+    browser::{Visit, consent::personal_kind},
+    cookies,
+    form::FormBody,
+    pages::{
+        Account, AccountNotice, AccountProblem, ConnectedApp, Page, ProblemKind, RecoveryCodes,
+        SecondFactorState, SessionEntry, WebLink,
+    },
+    response::see_other,
+};
+
+/// GET: the overview, or the way to it.
+pub async fn get(State(app): State<App>, visit: Visit) -> Response {
+    match app.service.account_gate(&visit.cookies).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(AccountGate::Open(access)) => overview(&app, &visit, &access, None, None).await,
+        Ok(gate) => elsewhere(&app, &visit, gate),
+    }
+}
+
+/// GET `/login`: signs a person in to the account pages.
+pub async fn login() -> Response {
+    see_other("/account")
+}
+
+fn elsewhere(app: &App, visit: &Visit, gate: AccountGate) -> Response {
+    match gate {
+        AccountGate::Interact { id, browser } => {
+            let mut response = see_other(&format!("/interaction/{id}"));
+            if let Some(cookie) = browser {
+                cookies::set(&mut response, cookies::browser(app, &cookie));
+            }
+            response
+        }
+        AccountGate::Forgery | AccountGate::Open(_) => {
+            visit.problem(app, StatusCode::FORBIDDEN, ProblemKind::Expired, None)
+        }
+    }
+}
+
+/// A post with the right token; the response otherwise.
+async fn posted(
+    app: &App,
+    visit: &Visit,
+    request: Request,
+) -> Result<(Box<AccountAccess>, Params), Response> {
+    let FormBody(params) =
+        FormBody::read(request, app).await.map_err(|fault| visit.form_problem(app, &fault))?;
+    let csrf = CsrfToken::new(params.get("csrf").unwrap_or_default());
+    match app.service.account_post(&visit.context, &visit.cookies, &csrf).await {
+        Err(error) => Err(visit.trouble(app, &error)),
+        Ok(AccountGate::Open(access)) => Ok((access, params)),
+        Ok(gate) => Err(elsewhere(app, visit, gate)),
+    }
+}
+
+/// POST `password`.
+pub async fn password(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    let (access, params) = match posted(&app, &visit, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let field = |name| Password::new(params.get(name).unwrap_or_default());
+    let (current, new) = (field("current_password"), field("new_password"));
+    match app.service.change_password(&visit.context, &access.visitor, current, new).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(Ok(())) => overview(&app, &visit, &access, Some(AccountNotice::PasswordChanged), None).await,
+        Ok(Err(refusal)) => {
+            let problem = match refusal {
+                PasswordChangeRefusal::WrongPassword => AccountProblem::WrongPassword,
+                PasswordChangeRefusal::Wait(wait) => {
+                    AccountProblem::Wait { seconds: u64::try_from(wait).unwrap_or(1) }
+                }
+                PasswordChangeRefusal::Weak(PasswordWeakness::Guessable(_)) => AccountProblem::WeakPassword,
+                PasswordChangeRefusal::Weak(_) => AccountProblem::PasswordLength {
+                    min: mfa::password::MIN_CHARACTERS,
+                    max: mfa::password::MAX_BYTES,
+                },
+            };
+            overview(&app, &visit, &access, None, Some(problem)).await
+        }
+    }
+}
+
+/// POST `totp`: set up an authenticator, replace it, or make new recovery codes.
+pub async fn totp(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    let (access, params) = match posted(&app, &visit, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    if params.get("change") != Some("recovery-codes") {
+        return match app.service.begin_authenticator(&visit.cookies).await {
+            Err(error) => visit.trouble(&app, &error),
+            Ok((id, browser)) => elsewhere(&app, &visit, AccountGate::Interact { id, browser }),
+        };
+    }
+    match app.service.renew_recovery_codes(&visit.context, &access.visitor).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(None) => see_other("/account"),
+        Ok(Some(codes)) => Page::new(RecoveryCodes {
+            frame: visit.frame(&app, &[]),
+            csrf: access.csrf.expose().to_owned(),
+            action_saved: "/account/recovery-codes".into(),
+            username: access.visitor.user.username.as_str().to_owned(),
+            codes: codes.codes().iter().map(|code| code.expose().to_owned()).collect(),
+            created_at: app.service.now(),
+        })
+        .into_response(),
+    }
+}
+
+/// POST `recovery-codes`: the person has saved them.
+pub async fn codes_saved() -> Response {
+    see_other("/account")
+}
+
+/// POST `sessions/{id}/end`.
+pub async fn end_session(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let (access, _) = match posted(&app, &visit, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let Ok(id) = id.parse() else { return visit.not_found(&app) };
+    match app.service.end_session_of(&visit.context, &access.visitor, id).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(()) => overview(&app, &visit, &access, Some(AccountNotice::SessionEnded), None).await,
+    }
+}
+
+/// POST `apps/{consent}/withdraw`.
+pub async fn withdraw(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let (access, _) = match posted(&app, &visit, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let Ok(id) = id.parse() else { return visit.not_found(&app) };
+    match app.service.withdraw(&visit.context, &access.visitor, id).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(()) => overview(&app, &visit, &access, Some(AccountNotice::AccessWithdrawn), None).await,
+    }
+}
+
+/// POST `sign-out`.
+pub async fn sign_out(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    let (access, _) = match posted(&app, &visit, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    match app.service.sign_out(&visit.context, &access.visitor, "by_user").await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(()) => {
+            let mut response = see_other("/signed-out");
+            cookies::set(&mut response, cookies::no_session(&app));
+            response
+        }
+    }
+}
+
+async fn overview(
+    app: &App,
+    visit: &Visit,
+    access: &AccountAccess,
+    notice: Option<AccountNotice>,
+    error: Option<AccountProblem>,
+) -> Response {
+    let visitor = &access.visitor;
+    let AccountView { sessions, apps, recovery_codes_left, totp } =
+        match app.service.account_view(visitor).await {
+            Ok(view) => view,
+            Err(error) => return visit.trouble(app, &error),
+        };
+    let confirmed_at = totp.and_then(|credential| credential.confirmed_at);
+    let user = &visitor.user;
+    let frame = visit.frame(app, &[]);
+    let language = frame.language.tag().to_owned();
+    let declared = app.service.declared();
+    let page = Account {
+        csrf: access.csrf.expose().to_owned(),
+        name: user.claims.name.clone().unwrap_or_else(|| user.username.as_str().to_owned()),
+        username: user.username.as_str().to_owned(),
+        notice,
+        error,
+        apps: apps.iter().map(|connected| entry(connected, &declared.catalogue, &language)).collect(),
+        sessions: sessions.iter().map(|session| session_entry(session, visitor.session.id)).collect(),
+        second_factor: match confirmed_at {
+            None => SecondFactorState::Off,
+            Some(since) => SecondFactorState::On {
+                since,
+                codes_left: usize::try_from(recovery_codes_left).unwrap_or_default(),
+            },
+        },
+        action_password: "/account/password".into(),
+        action_totp: "/account/totp".into(),
+        action_sign_out: "/account/sign-out".into(),
+        frame,
+    };
+    let status = match error {
+        None => StatusCode::OK,
+        Some(AccountProblem::Wait { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Page::with_status(status, page).into_response()
+}
+
+fn entry(
+    connected: &flows::account::ConnectedApp,
+    catalogue: &::consent::Catalogue,
+    language: &str,
+) -> ConnectedApp {
+    let consent = &connected.consent;
+    let titles = catalogue.definitions(&consent.scope).filter(|scope| scope.audience.is_some());
+    ConnectedApp {
+        consent_id: consent.id.to_string(),
+        name: connected.name.clone(),
+        homepage: connected.home.as_deref().and_then(WebLink::parse),
+        items: titles.map(|scope| scope.text(&[language]).0.to_owned()).collect(),
+        personal: consent.scope.iter().filter_map(|scope| personal_kind(scope.as_str())).collect(),
+        offline: consent.scope.contains("offline_access"),
+        since: consent.granted_at,
+        until: consent.expires_at,
+        action_withdraw: format!("/account/apps/{}/withdraw", consent.id),
+    }
+}
+
+fn session_entry(session: &Session, current: protocol::SessionId) -> SessionEntry {
+    SessionEntry {
+        device: session.user_agent.clone().unwrap_or_default(),
+        address: session.address.map(|address| address.to_string()).unwrap_or_default(),
+        signed_in_at: session.created_at,
+        last_seen: session.last_seen_at,
+        current: session.id == current,
+        action_end: format!("/account/sessions/{}/end", session.id),
+    }
+}

@@ -1,0 +1,61 @@
+//! `/authorize` (RFC 6749 §3.1).
+
+use axum::{
+    extract::{RawQuery, Request, State},
+    response::Response,
+};
+use flows::authorize::Authorization;
+use http::StatusCode;
+use protocol::params::Params;
+use tokens::redirect::RedirectFault;
+
+use crate::{
+    App,
+    browser::Visit,
+    cookies,
+    form::{FormBody, FormFault},
+    pages::ProblemKind,
+    response::{authorization, see_other},
+};
+
+/// GET: decides, redirects, or leads to an interaction.
+pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let params = match Params::parse(query.unwrap_or_default().as_bytes()) {
+        Ok(params) => params,
+        Err(fault) => return visit.form_problem(&app, &FormFault::Params(fault)),
+    };
+    match app.service.authorize(&visit.context, &params, &visit.cookies).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(Authorization::Respond(response)) => authorization(&app, &response, visit.frame(&app, &[])),
+        Ok(Authorization::Interact { id, browser }) => {
+            let mut response = see_other(&format!("/interaction/{id}"));
+            if let Some(cookie) = browser {
+                cookies::set(&mut response, cookies::browser(&app, &cookie));
+            }
+            response
+        }
+        Ok(Authorization::Local(fault)) => {
+            let detail = Some(local_detail(fault).to_owned());
+            visit.problem(&app, StatusCode::BAD_REQUEST, ProblemKind::BadRequest, detail)
+        }
+    }
+}
+
+/// POST: a cross-site post carries no `Lax` cookie, so it is answered with 303 to a GET of the same
+/// request, which does (OC-08). Both methods then behave the same.
+pub async fn post(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    match FormBody::read(request, &app).await {
+        Err(fault) => visit.form_problem(&app, &fault),
+        Ok(FormBody(params)) => see_other(&format!("/authorize?{}", params.to_query())),
+    }
+}
+
+/// What the developer of the app should read; the person is told that the app made a mistake.
+const fn local_detail(fault: RedirectFault) -> &'static str {
+    match fault {
+        RedirectFault::ClientIdMissing => "invalid_request: client_id is missing or repeated",
+        RedirectFault::UnknownClient => "invalid_client: client_id is not registered",
+        RedirectFault::RedirectUriMissing => "invalid_request: redirect_uri is missing or repeated",
+        RedirectFault::NotRegistered => "invalid_request: redirect_uri is not registered for this client",
+    }
+}

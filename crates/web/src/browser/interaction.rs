@@ -1,0 +1,378 @@
+//! `/interaction/{id}`: the pages on the way from a request to a code.
+
+use axum::{
+    extract::{Path, Request, State},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flows::{
+    FlowError,
+    interaction::{Interaction, Shown},
+    second_factor::{EnrolmentAnswer, Factor},
+    sign_in::{CredentialAnswer, CredentialRefusal},
+};
+use http::{HeaderValue, StatusCode, header};
+use mfa::TotpEnrolment;
+use protocol::{
+    InteractionId,
+    params::Params,
+    secret::{CsrfToken, OneTimePassword, Password, RecoveryCode, SessionCookie},
+};
+
+use crate::{
+    App,
+    browser::{Visit, consent},
+    cookies,
+    form::FormBody,
+    headers::FormTarget,
+    pages::{
+        AskingApp, CodeProblem, Enrol, EnrolProblem, Frame, Page, RecoveryCodes, SecondFactor, SignIn,
+        SignInNotice, SignInProblem,
+    },
+    response::{authorization, see_other},
+};
+
+/// GET: what comes next.
+pub async fn get(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse() else { return visit.not_found(&app) };
+    let shown = app.service.show(&visit.context, id, &visit.cookies).await;
+    render(&app, &visit, shown)
+}
+
+/// Shows an outcome, whatever it is.
+fn render(app: &App, visit: &Visit, shown: Result<Shown, FlowError>) -> Response {
+    match shown {
+        Err(error) => visit.trouble(app, &error),
+        Ok(Shown::SignIn(interaction)) => sign_in_page(app, visit, &interaction, None),
+        Ok(Shown::SecondFactor(interaction)) => second_factor_page(app, visit, &interaction, None),
+        Ok(Shown::Enrol(interaction, enrolment)) => enrol_page(app, visit, &interaction, &enrolment, None),
+        Ok(Shown::Consent(interaction, ask)) => consent::page(app, visit, &interaction, &ask),
+        Ok(Shown::Respond(response)) => authorization(app, &response, visit.frame(app, &[])),
+        Ok(Shown::Account) => see_other("/account"),
+        Ok(Shown::Refused(refusal)) => visit.interaction_refused(app, &refusal),
+    }
+}
+
+/// A post to an interaction: its id, its fields, its token.
+struct Posted {
+    id: InteractionId,
+    params: Params,
+    csrf: CsrfToken,
+}
+
+async fn posted(app: &App, visit: &Visit, id: &str, request: Request) -> Result<Posted, Response> {
+    let id = id.parse().map_err(|_| visit.not_found(app))?;
+    let FormBody(params) =
+        FormBody::read(request, app).await.map_err(|fault| visit.form_problem(app, &fault))?;
+    let csrf = CsrfToken::new(params.get("csrf").unwrap_or_default());
+    Ok(Posted { id, params, csrf })
+}
+
+/// POST `login`: username and password.
+pub async fn login(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let Posted { id, params, csrf } = match posted(&app, &visit, &id, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let username = params.get("username").unwrap_or_default();
+    let password = Password::new(params.get("password").unwrap_or_default());
+    let answer = app.service.sign_in(&visit.context, id, &visit.cookies, &csrf, (username, password)).await;
+    match answer {
+        Ok(CredentialAnswer::Again(interaction, refusal)) => {
+            sign_in_page(&app, &visit, &interaction, Some((username, refusal)))
+        }
+        other => accepted_or(&app, &visit, id, other),
+    }
+}
+
+/// POST `otp`: a one-time password.
+pub async fn otp(State(app): State<App>, visit: Visit, Path(id): Path<String>, request: Request) -> Response {
+    factor(&app, &visit, &id, request, |params| {
+        Factor::OneTimePassword(OneTimePassword::new(params.get("otp").unwrap_or_default()))
+    })
+    .await
+}
+
+/// POST `recovery-code`: a recovery code in place of it.
+pub async fn recovery_code(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    factor(&app, &visit, &id, request, |params| {
+        Factor::RecoveryCode(RecoveryCode::new(params.get("recovery_code").unwrap_or_default()))
+    })
+    .await
+}
+
+async fn factor(
+    app: &App,
+    visit: &Visit,
+    id: &str,
+    request: Request,
+    read: impl FnOnce(&Params) -> Factor,
+) -> Response {
+    let Posted { id, params, csrf } = match posted(app, visit, id, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let factor = read(&params);
+    let answer = app.service.second_factor(&visit.context, id, &visit.cookies, &csrf, &factor).await;
+    match answer {
+        Ok(CredentialAnswer::Again(interaction, refusal)) => {
+            second_factor_page(app, visit, &interaction, Some((&factor, refusal)))
+        }
+        other => accepted_or(app, visit, id, other),
+    }
+}
+
+/// 303 to what comes next, with the new session; or whatever else is to be shown.
+fn accepted_or(
+    app: &App,
+    visit: &Visit,
+    id: InteractionId,
+    answer: Result<CredentialAnswer, FlowError>,
+) -> Response {
+    match answer {
+        Err(error) => visit.trouble(app, &error),
+        Ok(CredentialAnswer::Accepted(cookie)) => go_on(app, id, Some(&cookie)),
+        Ok(CredentialAnswer::Elsewhere(shown)) => render(app, visit, Ok(*shown)),
+        Ok(CredentialAnswer::Again(interaction, _)) => sign_in_page(app, visit, &interaction, None),
+    }
+}
+
+fn go_on(app: &App, id: InteractionId, cookie: Option<&SessionCookie>) -> Response {
+    let mut response = see_other(&format!("/interaction/{id}"));
+    if let Some(cookie) = cookie {
+        cookies::set(&mut response, cookies::session(app, cookie));
+    }
+    response
+}
+
+/// POST `enrol`: the first code of a new authenticator. Its answer shows the recovery codes, the
+/// only time they can be shown.
+pub async fn enrol(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let Posted { id, params, csrf } = match posted(&app, &visit, &id, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let code = OneTimePassword::new(params.get("otp").unwrap_or_default());
+    match app.service.enrol(&visit.context, id, &visit.cookies, &csrf, &code).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(EnrolmentAnswer::Elsewhere(shown)) => render(&app, &visit, Ok(*shown)),
+        Ok(EnrolmentAnswer::Again(_, _, CredentialRefusal::Wait(seconds))) => visit.wait(&app, seconds),
+        Ok(EnrolmentAnswer::Again(interaction, enrolment, CredentialRefusal::Wrong)) => {
+            enrol_page(&app, &visit, &interaction, &enrolment, Some(EnrolProblem::Wrong))
+        }
+        Ok(EnrolmentAnswer::Enrolled { cookie, codes, username }) => {
+            let page = RecoveryCodes {
+                frame: visit.frame(&app, &[]),
+                csrf: csrf.expose().to_owned(),
+                action_saved: format!("/interaction/{id}/recovery-codes"),
+                username,
+                codes: codes.codes().iter().map(|code| code.expose().to_owned()).collect(),
+                created_at: app.service.now(),
+            };
+            let mut response = Page::new(page).into_response();
+            cookies::set(&mut response, cookies::session(&app, &cookie));
+            response
+        }
+    }
+}
+
+/// POST `recovery-codes`: the person has saved them.
+pub async fn codes_saved(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Response {
+    match id.parse() {
+        Ok(id) => go_on(&app, id, None),
+        Err(_) => visit.not_found(&app),
+    }
+}
+
+/// POST `consent`: yes or no.
+pub async fn decide(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let Posted { id, params, csrf } = match posted(&app, &visit, &id, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let (context, cookies) = (&visit.context, &visit.cookies);
+    let shown = match params.get("decision") {
+        Some("allow") => app.service.allow(context, id, cookies, &csrf).await,
+        Some("deny") => app.service.deny(context, id, cookies, &csrf).await,
+        _ => app.service.show(context, id, cookies).await,
+    };
+    render(&app, &visit, shown)
+}
+
+/// POST `cancel`: the person gives up (F2-32).
+pub async fn cancel(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let Posted { id, csrf, .. } = match posted(&app, &visit, &id, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let shown = app.service.deny(&visit.context, id, &visit.cookies, &csrf).await;
+    render(&app, &visit, shown)
+}
+
+/// POST `switch`: somebody else sits here; sign out and ask who.
+pub async fn switch(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let Posted { id, csrf, .. } = match posted(&app, &visit, &id, request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    match app.service.switch_user(&visit.context, id, &visit.cookies, &csrf).await {
+        Err(error) => visit.trouble(&app, &error),
+        Ok(Some(refusal)) => visit.interaction_refused(&app, &refusal),
+        Ok(None) => {
+            let mut response = go_on(&app, id, None);
+            cookies::set(&mut response, cookies::no_session(&app));
+            response
+        }
+    }
+}
+
+/// The frame in the language that the client or the browser wants.
+pub(super) fn frame(app: &App, visit: &Visit, interaction: &Interaction) -> Frame {
+    let locales = interaction.request().map(|request| request.ui_locales.as_slice()).unwrap_or_default();
+    visit.frame(app, locales)
+}
+
+fn asking_app(interaction: &Interaction) -> Option<AskingApp> {
+    let client = interaction.client()?;
+    let action_cancel = format!("/interaction/{}/cancel", interaction.record.id);
+    Some(AskingApp { name: client.name.clone(), action_cancel })
+}
+
+/// Lets the answer to a form lead to the client (BCP-22).
+pub(super) fn leading_to_client(mut response: Response, interaction: &Interaction) -> Response {
+    if let Some(source) = interaction.validated.as_ref().and_then(|valid| valid.redirect().csp_source()) {
+        response.extensions_mut().insert(FormTarget(source));
+    }
+    response
+}
+
+fn waiting(mut response: Response, seconds: i64) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn seconds(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(1)
+}
+
+fn sign_in_page(
+    app: &App,
+    visit: &Visit,
+    interaction: &Interaction,
+    failed: Option<(&str, CredentialRefusal)>,
+) -> Response {
+    let (status, error) = match failed.map(|(_, refusal)| refusal) {
+        None => (StatusCode::OK, None),
+        Some(CredentialRefusal::Wrong) => (StatusCode::FORBIDDEN, Some(SignInProblem::Rejected)),
+        Some(CredentialRefusal::Wait(wait)) => {
+            (StatusCode::TOO_MANY_REQUESTS, Some(SignInProblem::Wait { seconds: seconds(wait) }))
+        }
+    };
+    let hint = interaction.request().and_then(|request| request.login_hint.as_deref());
+    let known = interaction.visitor.as_ref().map(|visitor| visitor.user.username.as_str());
+    let username = failed.map(|(typed, _)| typed).or(hint).or(known).unwrap_or_default();
+    let page = SignIn {
+        frame: frame(app, visit, interaction),
+        csrf: interaction.csrf.expose().to_owned(),
+        action_login: format!("/interaction/{}/login", interaction.record.id),
+        app: asking_app(interaction),
+        username: username.chars().take(255).collect(),
+        notice: interaction.visitor.is_some().then_some(SignInNotice::Again),
+        error,
+    };
+    let response = leading_to_client(Page::with_status(status, page).into_response(), interaction);
+    match failed {
+        Some((_, CredentialRefusal::Wait(wait))) => waiting(response, wait),
+        _ => response,
+    }
+}
+
+fn second_factor_page(
+    app: &App,
+    visit: &Visit,
+    interaction: &Interaction,
+    failed: Option<(&Factor, CredentialRefusal)>,
+) -> Response {
+    let (status, error) = match failed {
+        None => (StatusCode::OK, None),
+        Some((_, CredentialRefusal::Wait(wait))) => {
+            (StatusCode::TOO_MANY_REQUESTS, Some(CodeProblem::Wait { seconds: seconds(wait) }))
+        }
+        Some((Factor::OneTimePassword(_), CredentialRefusal::Wrong)) => {
+            (StatusCode::FORBIDDEN, Some(CodeProblem::Wrong))
+        }
+        Some((Factor::RecoveryCode(_), CredentialRefusal::Wrong)) => {
+            (StatusCode::FORBIDDEN, Some(CodeProblem::WrongRecoveryCode))
+        }
+    };
+    let username = interaction.visitor.as_ref().map(|visitor| visitor.user.username.as_str());
+    let page = SecondFactor {
+        frame: frame(app, visit, interaction),
+        csrf: interaction.csrf.expose().to_owned(),
+        action_otp: format!("/interaction/{}/otp", interaction.record.id),
+        action_recovery: format!("/interaction/{}/recovery-code", interaction.record.id),
+        app: asking_app(interaction),
+        username: username.unwrap_or_default().to_owned(),
+        error,
+    };
+    let response = leading_to_client(Page::with_status(status, page).into_response(), interaction);
+    match failed {
+        Some((_, CredentialRefusal::Wait(wait))) => waiting(response, wait),
+        _ => response,
+    }
+}
+
+fn enrol_page(
+    app: &App,
+    visit: &Visit,
+    interaction: &Interaction,
+    enrolment: &TotpEnrolment,
+    error: Option<EnrolProblem>,
+) -> Response {
+    let status = if error.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let username = interaction.visitor.as_ref().map(|visitor| visitor.user.username.as_str());
+    let page = Enrol {
+        frame: frame(app, visit, interaction),
+        csrf: interaction.csrf.expose().to_owned(),
+        action_enrol: format!("/interaction/{}/enrol", interaction.record.id),
+        app: asking_app(interaction),
+        back: interaction.validated.is_none().then(|| "/account".to_owned()),
+        account_name: username.unwrap_or_default().to_owned(),
+        secret: enrolment.manual_key().replace(' ', ""),
+        qr_png_base64: STANDARD.encode(enrolment.qr_png()),
+        otpauth_uri: enrolment.uri().to_owned(),
+        replacing: false,
+        error,
+    };
+    leading_to_client(Page::with_status(status, page).into_response(), interaction)
+}

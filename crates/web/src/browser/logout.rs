@@ -1,0 +1,86 @@
+//! `/end-session` (OpenID Connect RP-Initiated Logout 1.0) and `/signed-out`.
+
+use axum::{
+    extract::{RawQuery, Request, State},
+    response::{IntoResponse, Response},
+};
+use flows::logout::Logout;
+use http::StatusCode;
+use protocol::{logout::EndSessionRequest, params::Params, secret::CsrfToken};
+
+use crate::{
+    App,
+    browser::Visit,
+    cookies,
+    form::{FormBody, FormFault},
+    pages::{Field, Page, ProblemKind, SignOut, SignedOut},
+    response::see_other,
+};
+
+/// GET (LO-01).
+pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery) -> Response {
+    match Params::parse(query.unwrap_or_default().as_bytes()) {
+        Ok(params) => end(&app, &visit, &params).await,
+        Err(fault) => visit.form_problem(&app, &FormFault::Params(fault)),
+    }
+}
+
+/// POST (LO-01): by a client, or from our own confirmation page, which carries a token.
+pub async fn post(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    match FormBody::read(request, &app).await {
+        Ok(FormBody(params)) if visit.cookies.session.is_none() && params.get("csrf").is_none() => {
+            // A cross-site post carries no Lax cookie: come again with GET, which does.
+            see_other(&format!("/end-session?{}", params.to_query()))
+        }
+        Ok(FormBody(params)) => end(&app, &visit, &params).await,
+        Err(fault) => visit.form_problem(&app, &fault),
+    }
+}
+
+async fn end(app: &App, visit: &Visit, params: &Params) -> Response {
+    let request = match EndSessionRequest::parse(params) {
+        Ok(request) => request,
+        Err(fault) => {
+            let detail = Some(fault.to_string());
+            return visit.problem(app, StatusCode::BAD_REQUEST, ProblemKind::BadRequest, detail);
+        }
+    };
+    let confirmed = params.get("csrf").map(CsrfToken::new);
+    match app.service.logout(&visit.context, &request, &visit.cookies, confirmed.as_ref()).await {
+        Err(error) => visit.trouble(app, &error),
+        Ok(Logout::Confirm { client, csrf, username }) => {
+            let page = SignOut {
+                frame: visit.frame(app, &request.ui_locales),
+                csrf: csrf.expose().to_owned(),
+                action_sign_out: "/end-session".into(),
+                fields: fields(&request),
+                client: client.map(|client| client.name.clone()),
+                username,
+                stay: "/account".into(),
+            };
+            Page::new(page).into_response()
+        }
+        Ok(Logout::Done { redirect }) => {
+            let mut response = see_other(redirect.as_deref().unwrap_or("/signed-out"));
+            cookies::set(&mut response, cookies::no_session(app));
+            response
+        }
+    }
+}
+
+/// What the confirmation must carry on.
+fn fields(request: &EndSessionRequest) -> Vec<Field> {
+    let members = [
+        ("id_token_hint", &request.id_token_hint),
+        ("client_id", &request.client_id),
+        ("post_logout_redirect_uri", &request.post_logout_redirect_uri),
+        ("state", &request.state),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some(Field::new(name, value.clone()?))).collect()
+}
+
+/// GET `/signed-out`.
+pub async fn signed_out(State(app): State<App>, visit: Visit) -> Response {
+    let page = SignedOut { frame: visit.frame(&app, &[]), back: None, sign_in: Some("/account".to_owned()) };
+    Page::new(page).into_response()
+}

@@ -1,0 +1,122 @@
+//! How outcomes look: JSON errors, authorization responses, trouble of our own.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use flows::{FlowError, authorize::AuthorizationResponse};
+use http::{HeaderValue, StatusCode, header};
+use protocol::{Description, ErrorCode, client::ResponseMode, error::ErrorBody};
+use store::StoreError;
+
+use crate::{
+    App,
+    form::FormFault,
+    headers::FormTarget,
+    pages::{Field, FormPost, Frame, Page},
+    wire::{self, WireError},
+};
+
+/// A JSON error of an endpoint for programs. `basic` asks for Basic credentials, where a failed
+/// header was sent (ER-02).
+pub fn json_error(error: WireError, basic: bool) -> Response {
+    let WireError { code, description, status } = error;
+    let mut response =
+        (status, Json(ErrorBody { error: code, error_description: description })).into_response();
+    if basic && status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Basic realm=\"chancery\", charset=\"UTF-8\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// A body that is no form.
+pub fn form_error(fault: &FormFault) -> Response {
+    let error = WireError {
+        code: ErrorCode::InvalidRequest,
+        description: fault.describe().into(),
+        status: fault.status(),
+    };
+    json_error(error, false)
+}
+
+/// Trouble of our own, for programs: 503 where coming again may help, else 500. What it was is in
+/// the log under the request's name.
+pub fn trouble(error: &FlowError) -> Response {
+    let status = trouble_status(error);
+    tracing::error!(%error, "a flow failed");
+    let code = match status {
+        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::TemporarilyUnavailable,
+        _ => ErrorCode::ServerError,
+    };
+    let description = Description::from("the server could not handle the request; try again later");
+    let mut response = json_error(WireError { code, description, status }, false);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Whether coming again may help.
+pub fn trouble_status(error: &FlowError) -> StatusCode {
+    match error {
+        FlowError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        FlowError::Store(StoreError::Unavailable(_) | StoreError::Contended(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The authorization response (RFC 6749 §4.1.2, RFC 9207): to the verified redirect URI, with
+/// `iss` in every one (F2-23), and with only `error`, `error_description`, `state` and `iss` in an
+/// error (ER-01).
+pub fn authorization(app: &App, response: &AuthorizationResponse, frame: Frame) -> Response {
+    let mut fields: Vec<(&str, String)> = Vec::new();
+    match &response.outcome {
+        Ok(code) => fields.push(("code", code.expose().to_owned())),
+        Err(refusal) => {
+            let error = wire::authorization(refusal);
+            fields.push(("error", error.code.to_string()));
+            fields.push(("error_description", error.description.to_string()));
+        }
+    }
+    if let Some(state) = response.redirect.state() {
+        fields.push(("state", state.to_owned()));
+    }
+    fields.push(("iss", app.service.policies().issuer.clone()));
+    match response.redirect.response_mode() {
+        ResponseMode::Query => redirect_with(response.redirect.uri(), &fields),
+        ResponseMode::FormPost => {
+            let hidden = fields.into_iter().map(|(name, value)| Field::new(name, value)).collect();
+            let action = response.redirect.uri().to_owned();
+            let client = response.client.name.clone();
+            let page = FormPost { frame, action, fields: hidden, client };
+            let mut posted = Page::new(page).into_response();
+            if let Some(source) = response.redirect.csp_source() {
+                posted.extensions_mut().insert(FormTarget(source));
+            }
+            posted
+        }
+    }
+}
+
+/// 303 to a URI with fields added to its query; what was there stays as it was.
+fn redirect_with(uri: &str, fields: &[(&str, String)]) -> Response {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(fields);
+    let joint = match uri.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some(_) => "&",
+    };
+    see_other(&format!("{uri}{joint}{}", query.finish()))
+}
+
+/// 303: the browser follows with GET and without the body, so no credential travels on (F2-26).
+pub fn see_other(location: &str) -> Response {
+    match HeaderValue::from_str(location) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
