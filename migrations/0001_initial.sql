@@ -60,7 +60,7 @@ CREATE TABLE totp_credentials (
     user_id      UUID        NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     sealed_seed  BYTEA       NOT NULL,
     last_step    BIGINT      NOT NULL CHECK (last_step >= -1), -- only later steps are accepted
-    confirmed_at TIMESTAMPTZ -- until then it is being enrolled, and no factor
+    confirmed_at TIMESTAMPTZ NOT NULL -- by its first code
 );
 
 CREATE TABLE recovery_codes (

@@ -152,18 +152,32 @@ texts! {
         ClientCreated = "client_created",
         /// A declared client was changed.
         ClientChanged = "client_changed",
+        /// A client was deleted: everything below its consents ended.
+        ClientDeleted = "client_deleted",
+        /// A client got a new secret.
+        ClientSecretRotated = "client_secret_rotated",
         /// A declared user was created.
         UserCreated = "user_created",
         /// A declared user was changed.
         UserChanged = "user_changed",
+        /// A user was disabled: all sessions and grants ended.
+        UserDisabled = "user_disabled",
+        /// A disabled user may sign in again.
+        UserEnabled = "user_enabled",
         /// A declared scope was created.
         ScopeCreated = "scope_created",
         /// A declared scope was changed.
         ScopeChanged = "scope_changed",
+        /// A declared scope was deleted.
+        ScopeDeleted = "scope_deleted",
         /// A declared resource server was created.
         ResourceServerCreated = "resource_server_created",
         /// A declared resource server was changed.
         ResourceServerChanged = "resource_server_changed",
+        /// A declared resource server was deleted.
+        ResourceServerDeleted = "resource_server_deleted",
+        /// A resource server got a new introspection secret.
+        ResourceServerSecretRotated = "resource_server_secret_rotated",
         /// The schema was migrated.
         SchemaMigrated = "schema_migrated",
         /// A process began to serve.
@@ -211,12 +225,19 @@ impl EventKind {
             Self::IntrospectionRefused => Actor::ResourceServer,
             Self::ClientCreated
             | Self::ClientChanged
+            | Self::ClientDeleted
+            | Self::ClientSecretRotated
             | Self::UserCreated
             | Self::UserChanged
+            | Self::UserDisabled
+            | Self::UserEnabled
             | Self::ScopeCreated
             | Self::ScopeChanged
+            | Self::ScopeDeleted
             | Self::ResourceServerCreated
             | Self::ResourceServerChanged
+            | Self::ResourceServerDeleted
+            | Self::ResourceServerSecretRotated
             | Self::SchemaMigrated => Actor::Operator,
             Self::KeyCreated
             | Self::KeyActivated

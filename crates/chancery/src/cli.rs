@@ -1,13 +1,29 @@
-//! The grammar of the command line.
+//! The grammar of the command line; `docs/cli.md` is made of it.
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+//! Exit codes: 0 done, 1 failed, 2 the command line, the configuration or what was given is wrong, 3
+//! there is nothing of that name.
+
+pub mod audit;
+pub mod catalogue;
+pub mod clients;
+pub mod consents;
+pub mod keys;
+pub mod users;
+pub mod value;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Where the configuration is looked for if nothing else is said.
 pub const DEFAULT_CONFIG: &str = "/etc/chancery/chancery.toml";
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed
+  2  the command line, the configuration or what was given is wrong
+  3  there is nothing of that name";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -15,7 +31,8 @@ pub const DEFAULT_CONFIG: &str = "/etc/chancery/chancery.toml";
     name = "chancery",
     version,
     about = "OAuth 2.1 and OpenID Connect server for banks",
-    propagate_version = true
+    propagate_version = true,
+    after_help = EXIT_CODES
 )]
 pub struct Cli {
     /// What every command takes.
@@ -27,11 +44,14 @@ pub struct Cli {
 }
 
 /// What every command takes.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// The configuration file [default: /etc/chancery/chancery.toml, if there is one]
     #[arg(long, global = true, env = "CHANCERY_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Answer in JSON; failures too, on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
 impl Common {
@@ -50,18 +70,50 @@ impl Common {
 pub enum Command {
     /// Serve, until a signal says stop
     Serve(ServeArgs),
-    /// Make the server agree with a file that describes the bank; shows the difference first
-    Apply(ApplyArgs),
     /// Bring the database schema up to date
     Migrate,
+    /// Make the server agree with a file that describes the bank; shows the difference first
+    Apply(ApplyArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at the signing keys
-    #[command(subcommand)]
-    Keys(KeysCommand),
     /// Ask a running server whether it is ready; exits with 0 if it is
     Health,
+    /// The apps that may ask for access
+    #[command(subcommand)]
+    Clients(clients::ClientsCommand),
+    /// The bank's APIs, which take our access tokens
+    #[command(subcommand)]
+    ResourceServers(catalogue::ResourceServersCommand),
+    /// What apps may ask for
+    #[command(subcommand)]
+    Scopes(catalogue::ScopesCommand),
+    /// The bank's customers
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// What customers allowed
+    #[command(subcommand)]
+    Consents(consents::ConsentsCommand),
+    /// What happened
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// The keys that sign tokens
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write the pages of all commands into this directory instead
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Print the reference of the command line as Markdown
+    #[command(hide = true)]
+    Reference,
 }
 
 /// Commands about the configuration.
@@ -71,13 +123,6 @@ pub enum ConfigCommand {
     Check,
     /// Print the reference of all settings as Markdown
     Reference,
-}
-
-/// Commands about signing keys.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Show every signing key and where it is in its life
-    List,
 }
 
 /// What `serve` takes.
@@ -102,6 +147,22 @@ pub struct ApplyArgs {
     pub yes: bool,
 }
 
+/// What takes something away asks first.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Confirm {
+    /// Do not ask before acting
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Where a secret comes from, if not from this server's own randomness.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SecretSource {
+    /// Take the secret from this file instead of making one; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -123,5 +184,19 @@ mod tests {
             let cli = Cli::try_parse_from(line).unwrap();
             assert_eq!(cli.common.file(), Some(PathBuf::from("a.toml")));
         }
+    }
+
+    #[test]
+    fn no_argument_takes_a_secret() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                let secret = ["password", "secret"].iter().any(|word| name.contains(word));
+                let harmless = name.ends_with("_file") || !argument.get_action().takes_values();
+                assert!(!secret || harmless, "{} {name}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 }

@@ -1,5 +1,7 @@
 //! Logs and metrics of the process.
 
+use std::io::IsTerminal;
+
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*, util::TryInitError};
 
@@ -29,7 +31,7 @@ pub enum TelemetryFault {
 /// [`TelemetryFault`].
 pub fn logs(log: &Log) -> Result<(), TelemetryFault> {
     let filter = EnvFilter::builder().parse(&log.filter)?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match log.format {
         LogFormat::Human => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use jose::digest::Digest;
 use protocol::{ClientId, Scope, ScopeToken, client::TokenFormat, uri::is_resource_indicator};
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,29 @@ pub struct IntrospectionCredential {
     pub id: ClientId,
     /// The SHA-256 digest of its secret, which is random.
     pub secret: Digest,
+    /// The secret before that, while it is being replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<FormerSecret>,
+}
+
+/// A secret that was replaced and counts for a while yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormerSecret {
+    /// Its SHA-256 digest.
+    pub secret: Digest,
+    /// When it stops to count.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl IntrospectionCredential {
+    /// Whether a secret with this digest proves the resource server now. Both are compared, so that
+    /// time says nothing about which one matched.
+    pub fn accepts(&self, digest: Digest, now: DateTime<Utc>) -> bool {
+        let former = self.former.as_ref();
+        let by_former = former.is_some_and(|former| (former.secret == digest) & (now < former.expires_at));
+        (self.secret == digest) | by_former
+    }
 }
 
 /// An API of the bank that takes our access tokens.
@@ -190,6 +213,9 @@ pub enum CatalogueFault {
     /// The identifier is no absolute URI, or has a fragment (RFC 8707 §2).
     #[error("resource server `{0}` must be identified by an absolute URI without fragment")]
     MalformedAudience(String),
+    /// Access tokens live at most a day, and signing keys stay published for at least as long (OC-22).
+    #[error("access_token_lifetime of `{0}` must be positive and at most a day")]
+    TokenLifetime(String),
     /// Lifetimes are positive and at most a hundred years.
     #[error("the lifetime of `{0}` must be positive and at most a hundred years")]
     Lifetime(String),
@@ -202,6 +228,7 @@ pub struct Catalogue {
     resource_servers: BTreeMap<String, ResourceServer>,
 }
 
+const DAY_SECONDS: i64 = 24 * 3600;
 const CENTURY_SECONDS: i64 = 100 * 365 * 24 * 3600;
 
 impl Catalogue {
@@ -225,7 +252,9 @@ impl Catalogue {
             if !is_resource_indicator(&server.audience) {
                 return Err(CatalogueFault::MalformedAudience(server.audience));
             }
-            lifetime(&server.audience, server.access_token_lifetime)?;
+            if server.access_token_lifetime.is_some_and(|seconds| !(1..=DAY_SECONDS).contains(&seconds)) {
+                return Err(CatalogueFault::TokenLifetime(server.audience));
+            }
             if let Some(credential) = &server.introspection
                 && catalogue.introspecting(&credential.id).is_some()
             {
@@ -339,6 +368,7 @@ mod tests {
             introspection: Some(IntrospectionCredential {
                 id: "bank-api".parse().unwrap(),
                 secret: jose::digest::sha256("secret"),
+                former: None,
             }),
             ..server(audience)
         };
@@ -349,6 +379,21 @@ mod tests {
             one.introspecting(&"bank-api".parse().unwrap()).map(|server| &*server.audience),
             Some(BANK)
         );
+    }
+
+    #[test]
+    fn in_01_a_replaced_secret_counts_for_a_while() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let digest = |text: &str| jose::digest::sha256(text);
+        let former = FormerSecret { secret: digest("old"), expires_at: at(10) };
+        let credential = IntrospectionCredential {
+            id: "bank-api".parse().unwrap(),
+            secret: digest("new"),
+            former: Some(former),
+        };
+        let accepted = |text, seconds| credential.accepts(digest(text), at(seconds));
+        assert!(accepted("new", 9) && accepted("old", 9) && accepted("new", 10));
+        assert!(!accepted("old", 10) && !accepted("other", 9));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     catalogue::{Catalogue, Role, ScopeDefinition},
     ledger::{ConsentRecord, GrantedConsent},
     openid::{OFFLINE_ACCESS, OPENID},
+    roles::still_reached,
 };
 
 /// What an authorization request asks of the customer.
@@ -244,17 +245,14 @@ fn drop_reason(
 }
 
 /// Whether the customer's own roles allow the scope: they hold every role that it stands for.
-fn is_held_to(name: &str, user_roles: &[Role], catalogue: &Catalogue) -> bool {
+pub(crate) fn is_held_to(name: &str, user_roles: &[Role], catalogue: &Catalogue) -> bool {
     catalogue.scope(name).is_some_and(|scope| scope.roles.iter().all(|role| user_roles.contains(role)))
 }
 
 /// The requested resource servers, without those of which the customer may allow nothing.
 fn resources_for(requested: &[String], scope: &Scope, allowed: &Scope, catalogue: &Catalogue) -> Vec<String> {
-    let reaches = |scope: &Scope, resource: &str| {
-        catalogue.definitions(scope).any(|scope| scope.audience.as_deref() == Some(resource))
-    };
-    let kept = requested.iter().filter(|resource| !reaches(scope, resource) || reaches(allowed, resource));
-    kept.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    let kept = still_reached(requested, scope, allowed, catalogue);
+    kept.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn each<T>(

@@ -20,11 +20,13 @@ pub mod roles;
 mod testing;
 
 pub use catalogue::{
-    Catalogue, CatalogueFault, IntrospectionCredential, ResourceServer, Role, ScopeDefinition,
+    Catalogue, CatalogueFault, FormerSecret, IntrospectionCredential, ResourceServer, Role, ScopeDefinition,
 };
 pub use decide::{
     Answer, AnswerFault, ConsentAsk, ConsentDecision, ConsentGroup, ConsentItem, ConsentRefusal,
     ConsentRequest, ConsentUpsert, DropReason, Dropped, evaluate, grant,
 };
 pub use ledger::{ConsentRecord, ConsentWithdrawal, GrantedConsent, withdraw};
-pub use roles::{AudienceFault, TokenTarget, audience_of, narrow, roles_for, scope_for};
+pub use roles::{
+    AudienceFault, TokenTarget, audience_of, held_scope, narrow, roles_for, scope_for, still_reached,
+};

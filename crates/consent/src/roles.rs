@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 
 use protocol::Scope;
 
-use crate::catalogue::{Catalogue, Role};
+use crate::{
+    catalogue::{Catalogue, Role},
+    decide::is_held_to,
+};
 
 /// The roles that a token with `scope` carries for `audience`: what those scopes stand for, as far
 /// as the customer (or the client that acts for itself) holds it.
@@ -30,6 +33,27 @@ pub fn scope_for(scope: &Scope, audience: Option<&str>, catalogue: &Catalogue) -
             .scope(name)
             .is_some_and(|scope| scope.audience.is_none() || scope.audience.as_deref() == audience)
     })
+}
+
+/// The part of `scope` that a customer with these roles may still give away: they hold every role
+/// that it stands for. What the catalogue no longer knows is not among it (F2-17).
+pub fn held_scope(scope: &Scope, held: &[Role], catalogue: &Catalogue) -> Scope {
+    scope.filtered(|name| is_held_to(name, held, catalogue))
+}
+
+/// Of `resources`, those that `remaining` still reaches, and those that `scope` never reached
+/// because they were named without any scope of theirs.
+pub fn still_reached(
+    resources: &[String],
+    scope: &Scope,
+    remaining: &Scope,
+    catalogue: &Catalogue,
+) -> Vec<String> {
+    let reaches = |scope: &Scope, resource: &String| {
+        catalogue.definitions(scope).any(|scope| scope.audience.as_ref() == Some(resource))
+    };
+    let kept = resources.iter().filter(|resource| !reaches(scope, resource) || reaches(remaining, resource));
+    kept.cloned().collect()
 }
 
 /// Why scope and `resource` do not name the audience of a token.

@@ -7,15 +7,17 @@ use audit::EventKind;
 use consent::{ConsentRecord, withdraw};
 use jose::digest::sha256;
 use mfa::{
-    PasswordChange, PasswordWeakness, RecoveryCodes, Session, TotpCredential, acceptable, session::end,
+    DeviceBinding, Guesser, PasswordChange, PasswordWeakness, RecoveryCodes, Session, SessionRenewal,
+    TotpCredential, acceptable,
+    session::{end, reauthenticate},
 };
 use protocol::{
     ConsentId, InteractionId, SessionId,
-    secret::{BrowserCookie, CsrfToken, Password},
+    secret::{BrowserCookie, CsrfToken, DeviceCookie, Password, SessionCookie},
 };
 use tokens::{
     interaction::Purpose,
-    step::{AccountStep, account_step},
+    step::{AccountStep, account_step, may_change_factors},
 };
 
 use crate::{
@@ -75,6 +77,17 @@ pub struct ConnectedApp {
     pub name: String,
     /// Its own page.
     pub home: Option<String>,
+}
+
+/// What the browser gets when the password was changed.
+#[derive(Debug)]
+pub struct PasswordChanged {
+    /// The session's new cookie.
+    pub session: SessionCookie,
+    /// What posts must carry from now on.
+    pub csrf: CsrfToken,
+    /// The browser's new mark, if it was known.
+    pub device: Option<DeviceCookie>,
 }
 
 /// Why a password was not changed.
@@ -200,7 +213,9 @@ impl Service {
         Ok(tx.commit().await?)
     }
 
-    /// Changes the password. Other sessions and every grant of the person end (BCP-09).
+    /// Changes the password. Other sessions and every grant of the person end (BCP-09). Other browsers are
+    /// forgotten; this one gets a new mark, if it was known. Failures are counted for the session, so
+    /// that nobody outside can keep the person from changing the password.
     ///
     /// # Errors
     /// [`FlowError`].
@@ -208,23 +223,28 @@ impl Service {
         &self,
         context: &RequestContext,
         visitor: &Visitor,
-        current: Password,
-        new: Password,
-    ) -> Result<std::result::Result<(), PasswordChangeRefusal>> {
+        cookies: &Cookies,
+        (current, new): (Password, Password),
+    ) -> Result<std::result::Result<PasswordChanged, PasswordChangeRefusal>> {
         let user = &visitor.user;
         let refused = |reason: &str| {
             let event = self.event(context, EventKind::PasswordChangeRefused, self.now());
             event.user(user.id).session(visitor.session.id).reason(reason)
         };
-        let checked = self.check_password(context, Some(&user.username), current).await?;
+        let found = self.0.store.user_by_name(&user.username).await?;
+        let guesser = Guesser::Session(visitor.session.id);
+        let checked = self.check_password(context, Some(&user.username), found, guesser, current).await?;
         let (_, verified) = match checked {
             Ok(checked) => checked,
             Err(answer) => {
-                self.record(&refused("wrong_password")).await?;
-                return Ok(Err(match answer {
-                    PasswordAnswer::Wrong => PasswordChangeRefusal::WrongPassword,
-                    PasswordAnswer::Wait(seconds) => PasswordChangeRefusal::Wait(seconds),
-                }));
+                let (reason, refusal) = match answer {
+                    PasswordAnswer::Wrong => ("wrong_password", PasswordChangeRefusal::WrongPassword),
+                    PasswordAnswer::Wait(seconds) => {
+                        ("too_many_failures", PasswordChangeRefusal::Wait(seconds))
+                    }
+                };
+                self.record(&refused(reason)).await?;
+                return Ok(Err(refusal));
             }
         };
         if let Err(weakness) = acceptable(&new, &user.password_inputs()) {
@@ -235,15 +255,32 @@ impl Service {
         let hash = hash.ok_or(FlowError::Contradiction("an acceptable password of impossible length"))?;
         let now = self.now();
         let change = PasswordChange::new(&verified, hash, Some(visitor.session.id), now);
+        // Whoever stole the cookie loses it with the password (SE-01).
+        let session = SessionCookie::from_entropy(self.entropy());
+        let digest = sha256(session.expose());
+        let renewal = reauthenticate(&visitor.session, &verified, digest, &self.0.policies.sessions, now);
+        let renewal =
+            renewal.map_err(|_| FlowError::Contradiction("a session that just verified a password"))?;
+        let renewal = kept_factors(renewal, &visitor.session);
         let mut tx = self.0.store.begin().await?;
         tx.change_password(&change).await?;
+        if tx.renew_session(&renewal).await? != 1 {
+            // It ended or was renewed meanwhile: the person signs in with the new password.
+            tracing::debug!("the session changed during a password change");
+        }
         let event = self.event(context, EventKind::PasswordChanged, now).user(user.id);
         tx.record(&event.session(visitor.session.id)).await?;
         tx.commit().await?;
-        Ok(Ok(()))
+        let before = DeviceBinding::new(user, visitor.totp.as_ref());
+        let known = self.guesser(cookies, &before) != Guesser::Stranger;
+        let after = before.with_password_of(now);
+        let device = if known { self.remember_device(cookies, &after) } else { None };
+        let csrf = csrf_token(session.expose(), &["account"]);
+        Ok(Ok(PasswordChanged { session, csrf, device }))
     }
 
-    /// Makes a fresh set of recovery codes, for a person with an authenticator.
+    /// Makes a fresh set of recovery codes, for a person with an authenticator who signed in just
+    /// now; `None` if that has to come first.
     ///
     /// # Errors
     /// [`FlowError`].
@@ -252,7 +289,7 @@ impl Service {
         context: &RequestContext,
         visitor: &Visitor,
     ) -> Result<Option<RecoveryCodes>> {
-        if !visitor.enrolled() {
+        if !visitor.enrolled() || !may_change_factors(&visitor.session, true, self.now()) {
             return Ok(None);
         }
         let codes = self.fresh_recovery_codes(visitor.user.id);
@@ -262,6 +299,17 @@ impl Service {
         tx.record(&event.session(visitor.session.id)).await?;
         tx.commit().await?;
         Ok(Some(codes))
+    }
+
+    /// Begins a fresh sign-in, for what wants one.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn begin_reauthentication(
+        &self,
+        cookies: &Cookies,
+    ) -> Result<(InteractionId, Option<BrowserCookie>)> {
+        self.begin_interaction(None, Purpose::Reauthentication, cookies, self.now()).await
     }
 
     /// Begins setting up an authenticator, or another one.
@@ -274,4 +322,11 @@ impl Service {
     ) -> Result<(InteractionId, Option<BrowserCookie>)> {
         self.begin_interaction(None, Purpose::Authenticator, cookies, self.now()).await
     }
+}
+
+/// A new cookie for the same authentication: typing the current password in the account pages takes
+/// nothing from the second factor that the session had.
+fn kept_factors(renewal: SessionRenewal, before: &Session) -> SessionRenewal {
+    let session = Session { acr: before.acr, amr: before.amr.clone(), ..renewal.session };
+    SessionRenewal { session, ..renewal }
 }

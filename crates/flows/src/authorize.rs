@@ -16,7 +16,6 @@ use protocol::{
     params::Params,
     secret::{AuthorizationCode, BrowserCookie},
 };
-use store::Tx;
 use tokens::{
     checks::{AuthorizationFault, Hint, ValidatedAuthorization},
     client::Client,
@@ -114,7 +113,7 @@ impl Service {
         let facts = self.facts(cookies, Some(&client.id)).await?;
         match next_step(&validated, &facts.situation(now), &self.step_policy(&declared), now) {
             Step::Issue { authentication, consent } => {
-                let response = self.issue(context, &validated, &authentication, *consent, None).await?;
+                let response = self.issue(context, &validated, &authentication, consent, None).await?;
                 // Someone was faster with another answer to the same question: ask anew.
                 match response {
                     Some(response) => Ok(Authorization::Respond(response)),
@@ -222,7 +221,7 @@ impl Service {
     ) -> Result<Option<AuthorizationResponse>> {
         let now = self.now();
         let (upsert, consent) = match consent {
-            Granting::Remembered(consent) => (None, consent),
+            Granting::Remembered(consent) => (None, *consent),
             Granting::Implied(ask) => {
                 let (upsert, consent) = self.answer(validated.client(), &ask, &Answer::All, now)?;
                 (Some(upsert), consent)
@@ -268,7 +267,12 @@ impl Service {
             Err(fault) => {
                 let (client, redirect) = (validated.client(), validated.redirect().clone());
                 let user = Some(authentication.user());
-                return self.refuse(context, client, redirect, fault.into(), user).await.map(Some);
+                return match interaction {
+                    None => self.refuse(context, client, redirect, fault.into(), user).await.map(Some),
+                    Some(record) => {
+                        self.refuse_ending(context, record, (client, redirect), fault.into(), user).await
+                    }
+                };
             }
         };
         let mut tx = self.0.store.begin().await?;
@@ -312,14 +316,45 @@ impl Service {
         refusal: AuthorizationRefusal,
         user: Option<UserId>,
     ) -> Result<AuthorizationResponse> {
+        self.record(&self.refusal_event(context, client, &refusal, user)).await?;
+        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
+        Ok(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) })
+    }
+
+    /// Audits a refusal that ends an interaction, and ends it, or does neither: `None` when another
+    /// tab ended it before.
+    pub(crate) async fn refuse_ending(
+        &self,
+        context: &RequestContext,
+        interaction: &InteractionRecord,
+        (client, redirect): (&Arc<Client>, VerifiedRedirect),
+        refusal: AuthorizationRefusal,
+        user: Option<UserId>,
+    ) -> Result<Option<AuthorizationResponse>> {
+        let event = self.refusal_event(context, client, &refusal, user).interaction(interaction.id);
+        let mut tx = self.0.store.begin().await?;
+        if tx.complete_interaction(interaction.id, interaction.version, self.now()).await? != 1 {
+            return Ok(None);
+        }
+        tx.record(&event).await?;
+        tx.commit().await?;
+        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
+        Ok(Some(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) }))
+    }
+
+    fn refusal_event(
+        &self,
+        context: &RequestContext,
+        client: &Client,
+        refusal: &AuthorizationRefusal,
+        user: Option<UserId>,
+    ) -> audit::Event {
         let kind = match refusal {
             AuthorizationRefusal::Denied => EventKind::ConsentDenied,
             _ => EventKind::AuthorizationRefused,
         };
         let event = self.event(context, kind, self.now()).client(client.id.clone()).user(user);
-        self.record(&event.reason(refusal.to_string())).await?;
-        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
-        Ok(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) })
+        event.reason(refusal.to_string())
     }
 
     async fn refuse_locally(
@@ -334,13 +369,4 @@ impl Service {
         metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
         Ok(Authorization::Local(fault))
     }
-}
-
-/// Marks an interaction as answered, where no code is issued.
-pub(crate) async fn complete(
-    tx: &mut Tx,
-    interaction: &InteractionRecord,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    Ok(tx.complete_interaction(interaction.id, interaction.version, now).await? == 1)
 }

@@ -5,7 +5,10 @@
 //! moved is read again. Clients are parsed one by one as they are asked for, and forgotten all
 //! together.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use consent::Catalogue;
 use keys::Keyring;
@@ -30,17 +33,21 @@ pub struct Declared {
     /// Signing keys.
     pub keyring: Keyring,
     changes: Changes,
+    /// Counts the snapshots. Clients are cached under it, so that one which was read before a change
+    /// and arrives after it is never asked for again.
+    generation: u64,
 }
 
 pub(crate) struct Caches {
     declared: RwLock<Option<Arc<Declared>>>,
+    generations: AtomicU64,
     /// `None` is remembered too, so that unknown client ids don't reach the database each time.
-    clients: Cache<ClientId, Option<Arc<Client>>>,
+    clients: Cache<(u64, ClientId), Option<Arc<Client>>>,
 }
 
 impl Caches {
     pub(crate) fn empty() -> Self {
-        Self { declared: RwLock::new(None), clients: Cache::new(CLIENTS) }
+        Self { declared: RwLock::new(None), generations: AtomicU64::new(0), clients: Cache::new(CLIENTS) }
     }
 
     /// # Panics
@@ -58,7 +65,8 @@ impl Service {
     /// [`FlowError`].
     pub async fn client(&self, id: &str) -> Result<Option<Arc<Client>>> {
         let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
-        if let Some(known) = self.0.caches.clients.get(&id) {
+        let key = (self.declared().generation, id.clone());
+        if let Some(known) = self.0.caches.clients.get(&key) {
             return Ok(known);
         }
         let record = self.0.store.client(&id).await?.filter(|record| !record.disabled);
@@ -69,7 +77,7 @@ impl Service {
                 FlowError::StoredClient { id: id.clone(), faults }
             })?)),
         };
-        self.0.caches.clients.insert(id, client.clone());
+        self.0.caches.clients.insert(key, client.clone());
         Ok(client)
     }
 
@@ -91,7 +99,8 @@ impl Service {
             Catalogue::new(scopes, servers).map_err(|fault| FlowError::StoredCatalogue(fault.to_string()))?;
         let records = store.signing_keys().await?;
         let keyring = Keyring::build(&records, &self.0.sealer, self.now())?;
-        let declared = Arc::new(Declared { catalogue, keyring, changes });
+        let generation = self.0.caches.generations.fetch_add(1, Ordering::Relaxed);
+        let declared = Arc::new(Declared { catalogue, keyring, changes, generation });
         *self.0.caches.declared.write().unwrap_or_else(PoisonError::into_inner) = Some(declared);
         self.0.caches.clients.invalidate_all();
         Ok(true)

@@ -28,6 +28,17 @@ pub struct Unauthenticated {
     pub used_header: bool,
 }
 
+/// Asked once a client has proved who it is: may it go on? `Err` says after how many seconds. A
+/// client without credentials is never asked about, because anybody can name it, and a stranger
+/// could use up its share.
+pub type ClientGate<'a> = &'a (dyn Fn(&ClientId) -> std::result::Result<(), u64> + Sync);
+
+/// Asks the gate, if the client has credentials.
+pub(crate) fn admitted(client: &AuthenticatedClient, gate: ClientGate<'_>) -> std::result::Result<(), u64> {
+    let client = client.client();
+    if client.is_public() { Ok(()) } else { gate(&client.id) }
+}
+
 impl Service {
     /// Authenticates the client of a request. A signed assertion is used up by it (OC-24).
     ///
@@ -52,7 +63,7 @@ impl Service {
         let client = self.client(presented.client_id()).await?;
         let known = client.as_ref().map(|client| client.id.clone());
         let issuer = &self.0.policies.issuer;
-        let audiences = [issuer.clone(), format!("{issuer}/token"), format!("{issuer}{endpoint}")];
+        let audiences = [issuer.clone(), format!("{issuer}{endpoint}")];
         let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
         let authenticated = match authenticate(&presented, client, &audiences, self.now()) {
             Ok(Authenticated::Done(client)) => Ok(client),

@@ -8,7 +8,7 @@ use audit::{Actor, Event, EventKind};
 use chrono::{DateTime, Utc};
 use consent::{Catalogue, ResourceServer, Role, ScopeDefinition};
 use jose::digest::Digest;
-use mfa::{PasswordHash, SecondFactorPolicy, User, Username};
+use mfa::{PasswordChange, PasswordHash, PasswordRefusal, SecondFactorPolicy, User, Username};
 use protocol::{ClientId, UserId, claims::StandardClaims, client::ClientMetadata, secret::Password};
 use store::{DeclaredRole, Lock, Tx};
 use tokens::client::{Client, ClientRecord, ClientSettings, SecretDigest};
@@ -138,7 +138,9 @@ impl Service {
     /// [`FlowError::Busy`](crate::FlowError::Busy).
     pub async fn is_password_of(&self, username: &Username, password: &Password) -> Result<bool> {
         let Some(user) = self.0.store.user_by_name(username).await? else { return Ok(false) };
-        Ok(self.0.passwords.verify(password.clone(), Some(user)).await?.is_ok())
+        // A disabled account is refused only after its password was found right.
+        let verified = self.0.passwords.verify(password.clone(), Some(user)).await?;
+        Ok(matches!(verified, Ok(_) | Err(PasswordRefusal::DisabledUser)))
     }
 
     /// Makes the store agree with a declaration, in one transaction.
@@ -150,10 +152,10 @@ impl Service {
             return Ok(Err(fault));
         }
         // Hashing takes long: before the transaction.
-        let mut users = Vec::new();
+        let mut passwords = Vec::new();
         for declared in &wanted.users {
-            match self.user_record(declared).await? {
-                Ok(user) => users.push(user),
+            match self.new_password(declared).await? {
+                Ok(password) => passwords.push(password),
                 Err(fault) => return Ok(Err(fault)),
             }
         }
@@ -172,14 +174,14 @@ impl Service {
             self.declared_event(&mut tx, EventKind::ScopeChanged, scope.name.as_str(), now).await?;
         }
         for declared in &wanted.clients {
-            let before = self.0.store.client(&declared.id).await?;
+            // Read under the lock: what it replaces may have changed since the check.
+            let before = tx.client(&declared.id).await?;
             let kind = if before.is_some() { EventKind::ClientChanged } else { EventKind::ClientCreated };
             tx.put_client(&client_record(declared, before, now)).await?;
             self.declared_event(&mut tx, kind, declared.id.as_str(), now).await?;
         }
-        for (user, kind) in &users {
-            tx.put_user(user).await?;
-            self.declared_event(&mut tx, *kind, user.username.as_str(), now).await?;
+        for (declared, password) in wanted.users.iter().zip(passwords) {
+            self.declare_user(&mut tx, declared, password, now).await?;
         }
         tx.commit().await?;
         self.reload().await?;
@@ -197,11 +199,51 @@ impl Service {
         Ok(tx.record(&event).await?)
     }
 
+    /// Writes a user. A new password of a user who was there before ends their sessions and grants
+    /// (BCP-09).
+    async fn declare_user(
+        &self,
+        tx: &mut Tx,
+        declared: &DeclaredUser,
+        password: Option<PasswordHash>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let before = tx.user_by_name(&declared.username).await?;
+        let kind = if before.is_some() { EventKind::UserChanged } else { EventKind::UserCreated };
+        let user = User {
+            id: before.as_ref().map_or_else(|| UserId(self.random().id(now)), |user| user.id),
+            username: declared.username.clone(),
+            password: password.clone(),
+            claims: declared.claims.clone(),
+            roles: declared.roles.iter().map(ToString::to_string).collect(),
+            second_factor: declared.second_factor,
+            created_at: before.as_ref().map_or(now, |user| user.created_at),
+            password_changed_at: before.as_ref().and_then(|user| user.password_changed_at),
+            disabled_at: before.as_ref().and_then(|user| user.disabled_at),
+        };
+        let event = |kind| {
+            let event = Event::new(kind, now, self.random().id(now)).by(Actor::Operator).user(user.id);
+            event.detail("name", user.username.as_str())
+        };
+        tx.put_user(&user).await?;
+        tx.record(&event(kind)).await?;
+        if let (Some(_), Some(hash)) = (before, password) {
+            let change = PasswordChange { user: user.id, hash, at: now, keep_session: None };
+            if tx.change_password(&change).await? == 1 {
+                tx.record(&event(EventKind::PasswordChanged)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Applies the rooms' rules to what would be there afterwards; changes nothing.
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError); the inner error when the declaration itself is wrong.
-    pub async fn check_declaration(&self, wanted: &Declared) -> Result<std::result::Result<(), DeclareFault>> {
+    pub async fn check_declaration(
+        &self,
+        wanted: &Declared,
+    ) -> Result<std::result::Result<(), DeclareFault>> {
         let current = self.declaration().await?;
         let scopes = merged(current.scopes, &wanted.scopes, |scope| scope.name.to_string());
         let servers =
@@ -241,46 +283,27 @@ impl Service {
         Ok(Ok(()))
     }
 
-    async fn user_record(
+    /// The hash of a declared password, or `None` where the stored one is to stay.
+    async fn new_password(
         &self,
         declared: &DeclaredUser,
-    ) -> Result<std::result::Result<(User, EventKind), DeclareFault>> {
-        let now = self.now();
-        let before = self.0.store.user_by_name(&declared.username).await?;
-        let kept = before.as_ref().and_then(|user| user.password.clone());
-        let password = match &declared.password {
-            None => kept,
-            Some(DeclaredPassword::Hash(hash)) => Some(hash.clone()),
+    ) -> Result<std::result::Result<Option<PasswordHash>, DeclareFault>> {
+        match &declared.password {
+            None => Ok(Ok(None)),
+            Some(DeclaredPassword::Hash(hash)) => {
+                let stored = self.0.store.user_by_name(&declared.username).await?;
+                let same = stored.is_some_and(|user| user.password.as_ref() == Some(hash));
+                Ok(Ok((!same).then(|| hash.clone())))
+            }
             Some(DeclaredPassword::Plain(plain)) => {
                 if self.is_password_of(&declared.username, plain).await? {
-                    kept
-                } else {
-                    match self.0.passwords.hash(plain.clone(), self.random().bytes()).await? {
-                        Some(hash) => Some(hash),
-                        None => {
-                            return Ok(Err(DeclareFault::Password(declared.username.as_str().to_owned())));
-                        }
-                    }
+                    return Ok(Ok(None));
                 }
+                let hash = self.0.passwords.hash(plain.clone(), self.random().bytes()).await?;
+                let impossible = || DeclareFault::Password(declared.username.as_str().to_owned());
+                Ok(hash.map(Some).ok_or_else(impossible))
             }
-        };
-        let kind = if before.is_some() { EventKind::UserChanged } else { EventKind::UserCreated };
-        let changed = before.as_ref().is_some_and(|user| user.password != password);
-        let id = before.as_ref().map_or_else(|| UserId(self.random().id(now)), |user| user.id);
-        let password_changed_at =
-            if changed { Some(now) } else { before.as_ref().and_then(|user| user.password_changed_at) };
-        let user = User {
-            id,
-            username: declared.username.clone(),
-            password,
-            claims: declared.claims.clone(),
-            roles: declared.roles.iter().map(ToString::to_string).collect(),
-            second_factor: declared.second_factor,
-            created_at: before.as_ref().map_or(now, |user| user.created_at),
-            password_changed_at,
-            disabled_at: before.and_then(|user| user.disabled_at),
-        };
-        Ok(Ok((user, kind)))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use audit::EventKind;
 use consent::{Answer, ConsentAsk};
-use jose::digest::{Digest, hmac_sha256, sha256};
+use jose::digest::{Digest, hmac_sha256, sha256, sha256_framed};
 use mfa::TotpEnrolment;
 use protocol::{
     InteractionId,
@@ -21,11 +21,14 @@ use tokens::{
     client::Client,
     interaction::{InteractionRecord, Purpose},
     redirect::VerifiedRedirect,
-    step::{AccountStep, AuthenticatorStep, Step, account_step, authenticator_step, next_step},
+    step::{
+        AccountStep, AuthenticatorStep, Step, account_step, authenticator_step, next_step,
+        reauthentication_step,
+    },
 };
 
 use crate::{
-    authorize::{AuthorizationRefusal, AuthorizationResponse, complete},
+    authorize::{AuthorizationRefusal, AuthorizationResponse},
     context::RequestContext,
     error::{FlowError, Result},
     service::Service,
@@ -104,7 +107,11 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    fn shown(self) -> Interaction {
+    pub(crate) fn is_for_authenticator(&self) -> bool {
+        self.record.purpose == Purpose::Authenticator
+    }
+
+    pub(crate) fn shown(self) -> Interaction {
         let Self { record, validated, facts, csrf } = self;
         Interaction { record, validated, visitor: facts.visitor, csrf }
     }
@@ -130,14 +137,20 @@ impl Service {
         let now = self.now();
         let policy = self.step_policy(&declared);
         let situation = open.facts.situation(open.record.created_at);
-        let Some(validated) = &open.validated else { return self.show_own(context, *open).await };
+        let Some(validated) = &open.validated else { return self.show_own(*open) };
         match next_step(validated, &situation, &policy, now) {
             Step::Login => Ok(Shown::SignIn(open.shown())),
             Step::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
-            Step::Enrol => self.show_enrolment(*open).await,
-            Step::Consent(ask) => Ok(Shown::Consent(open.shown(), ask)),
+            Step::Enrol => self.show_enrolment(*open),
+            Step::Consent(ask) => {
+                let mut shown = open.shown();
+                if let Some(visitor) = &shown.visitor {
+                    shown.csrf = consent_token(&shown.csrf, visitor, &ask);
+                }
+                Ok(Shown::Consent(shown, ask))
+            }
             Step::Issue { authentication, consent } => {
-                let issued = self.issue(context, validated, &authentication, *consent, Some(&open.record));
+                let issued = self.issue(context, validated, &authentication, consent, Some(&open.record));
                 // Another tab answered meanwhile.
                 let over = || Shown::Refused(InteractionRefusal::Over);
                 Ok(issued.await?.map_or_else(over, Shown::Respond))
@@ -149,7 +162,7 @@ impl Service {
     }
 
     /// Shows what comes next where no client asks: on the way to the account pages.
-    async fn show_own(&self, context: &RequestContext, open: Open) -> Result<Shown> {
+    fn show_own(&self, open: Open) -> Result<Shown> {
         let declared = self.declared();
         let now = self.now();
         let policy = self.step_policy(&declared);
@@ -158,34 +171,31 @@ impl Service {
             return match account_step(&situation, &policy, now) {
                 AccountStep::Login => Ok(Shown::SignIn(open.shown())),
                 AccountStep::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
-                AccountStep::Enrol => self.show_enrolment(open).await,
+                AccountStep::Enrol => self.show_enrolment(open),
                 AccountStep::Open(_) => Ok(Shown::Account),
             };
         }
-        let confirmed_at =
-            open.facts.visitor.as_ref().and_then(|visitor| visitor.totp.as_ref()?.confirmed_at);
-        match authenticator_step(&situation, confirmed_at, &policy, now) {
+        let step = match open.record.purpose {
+            Purpose::Reauthentication => reauthentication_step(&situation, &policy, now),
+            _ => authenticator_step(&situation, open.facts.confirmed_at(), &policy, now),
+        };
+        match step {
             AuthenticatorStep::Login => Ok(Shown::SignIn(open.shown())),
             AuthenticatorStep::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
-            AuthenticatorStep::Enrol => self.show_enrolment(open).await,
-            AuthenticatorStep::Replace => {
-                if let Some(visitor) = &open.facts.visitor {
-                    self.remove_authenticator(context, visitor).await?;
-                }
-                self.show_enrolment(open).await
-            }
+            AuthenticatorStep::Enrol => self.show_enrolment(open),
             AuthenticatorStep::Done => Ok(Shown::Account),
         }
     }
 
-    async fn show_enrolment(&self, open: Open) -> Result<Shown> {
+    fn show_enrolment(&self, open: Open) -> Result<Shown> {
         let visitor = open.facts.visitor.as_ref();
-        let user = &visitor.ok_or(FlowError::Contradiction("enrolment without a visitor"))?.user;
-        let enrolment = self.enrolment(user).await?;
+        let visitor = visitor.ok_or(FlowError::Contradiction("enrolment without a visitor"))?;
+        let enrolment = self.enrolment(visitor, open.record.id)?;
         Ok(Shown::Enrol(open.shown(), Box::new(enrolment)))
     }
 
-    /// The person allows what is asked.
+    /// The person allows what the page asked. If something else would be asked by now (a role, the
+    /// catalogue or the standing consent changed), they are asked anew.
     ///
     /// # Errors
     /// [`FlowError`].
@@ -207,6 +217,7 @@ impl Service {
         if let Some(validated) = &open.validated
             && let Step::Consent(ask) = next_step(validated, &situation, &self.step_policy(&declared), now)
             && let Some(visitor) = &open.facts.visitor
+            && sha256(consent_token(&open.csrf, visitor, &ask).expose()) == sha256(csrf.expose())
             && let Some(authentication) =
                 mfa::Authentication::from_session(&visitor.session, &self.0.policies.sessions, now)
         {
@@ -267,21 +278,24 @@ impl Service {
         }
     }
 
-    /// Ends an interaction without a code. `None` when another tab ended it before.
+    /// Ends an interaction without a code. `None` when nobody is to be answered: no client asks, or
+    /// another tab ended it before.
     async fn end(
         &self,
         context: &RequestContext,
         open: &Open,
         refusal: AuthorizationRefusal,
     ) -> Result<Option<Shown>> {
-        let mut tx = self.0.store.begin().await?;
-        let first = complete(&mut tx, &open.record, self.now()).await?;
-        tx.commit().await?;
-        let Some(validated) = open.validated.as_ref().filter(|_| first) else { return Ok(None) };
+        let Some(validated) = &open.validated else {
+            let mut tx = self.0.store.begin().await?;
+            tx.complete_interaction(open.record.id, open.record.version, self.now()).await?;
+            tx.commit().await?;
+            return Ok(None);
+        };
         let user = open.facts.visitor.as_ref().map(|visitor| visitor.user.id);
-        let redirect = validated.redirect().clone();
-        let response = self.refuse(context, validated.client(), redirect, refusal, user).await?;
-        Ok(Some(Shown::Respond(response)))
+        let to = (validated.client(), validated.redirect().clone());
+        let response = self.refuse_ending(context, &open.record, to, refusal, user).await?;
+        Ok(response.map(Shown::Respond))
     }
 
     /// Finds an interaction for a post, which must carry the right token.
@@ -294,7 +308,7 @@ impl Service {
     ) -> Result<Found> {
         let found = self.open(context, id, cookies).await?;
         if let Found::Open(open) = &found
-            && sha256(open.csrf.expose()) != sha256(csrf.expose())
+            && sha256(open.csrf.expose()) != sha256(transaction_part(csrf))
         {
             return self.forgery(context, id).await;
         }
@@ -341,8 +355,9 @@ impl Service {
                 Ok(Found::Open(Box::new(Open { record, validated: Some(validated), facts, csrf })))
             }
             Err(fault) => {
-                let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
-                Ok(Found::Respond(response))
+                let to = (&client, redirect);
+                let response = self.refuse_ending(context, &record, to, fault.into(), None).await?;
+                response.map_or(over, |response| Ok(Found::Respond(response)))
             }
         }
     }
@@ -357,4 +372,23 @@ pub(crate) fn csrf_token(cookie: &str, about: &[&str]) -> CsrfToken {
     let parts: Vec<&[u8]> = about.iter().map(|part| part.as_bytes()).collect();
     let tag: Digest = hmac_sha256(cookie.as_bytes(), &parts);
     CsrfToken::new(tag.to_string())
+}
+
+/// The token of a consent page: that of the transaction, whom it asks, and which question it shows,
+/// so that nobody allows what they did not read, or what another person was asked in this browser
+/// (F2-28, BCP-16).
+fn consent_token(transaction: &CsrfToken, visitor: &Visitor, ask: &ConsentAsk) -> CsrfToken {
+    let session = visitor.session.id.to_string();
+    let mut question = vec![session, visitor.user.id.to_string(), ask.scope().to_string()];
+    for group in ask.groups() {
+        question.push(group.audience.clone().unwrap_or_default());
+        question.extend(group.items.iter().map(|item| item.definition.name.to_string()));
+    }
+    let parts: Vec<&[u8]> = question.iter().map(|part| part.as_bytes()).collect();
+    CsrfToken::new(format!("{}.{}", transaction.expose(), sha256_framed(&parts)))
+}
+
+/// The part of a posted token that every page of the transaction has.
+fn transaction_part(csrf: &CsrfToken) -> &str {
+    csrf.expose().split('.').next().unwrap_or_default()
 }

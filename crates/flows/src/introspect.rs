@@ -39,8 +39,8 @@ impl Service {
     ) -> Result<std::result::Result<IntrospectionResponse, IntrospectionRefusal>> {
         let declared = self.declared();
         let presented = Presented::parse(authorization, body).ok();
-        let caller =
-            presented.and_then(|shown| IntrospectionCaller::authenticate(&shown, &declared.catalogue));
+        let caller = presented
+            .and_then(|shown| IntrospectionCaller::authenticate(&shown, &declared.catalogue, self.now()));
         let Some(caller) = caller else {
             let refusal = IntrospectionRefusal::Unauthenticated { used_header: authorization.is_some() };
             return self.introspection_refused(context, refusal).await;

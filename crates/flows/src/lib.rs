@@ -7,10 +7,11 @@
 //!
 //! * [`service`] is the whole server without its front door: a [`Service`](service::Service) has one
 //!   method per use case, in the modules below.
-//! * [`authorize`] and [`interaction`] lead a person from a request to a code; [`sign_in`] and
-//!   [`second_factor`] are what they do on the way; [`account`] is what they do afterwards.
+//! * [`authorize`] and [`interaction`] lead a person from a request to a code; [`sign_in`],
+//!   [`second_factor`] and [`enrolment`] are what they do on the way; [`account`] is what they do afterwards.
 //! * [`token`], [`introspect`], [`revoke`], [`userinfo`], [`logout`] are the other endpoints.
-//! * [`declare`], [`signing_keys`], [`maintenance`] are for operators and for the server itself.
+//! * [`declare`], [`operate`], [`signing_keys`], [`maintenance`] are for operators and for the server
+//!   itself.
 
 pub mod account;
 pub mod authorize;
@@ -19,12 +20,15 @@ pub mod client_auth;
 pub mod clock;
 pub mod context;
 pub mod declare;
+mod device;
+pub mod enrolment;
 pub mod error;
 pub mod interaction;
 pub mod introspect;
 pub mod logout;
 pub mod maintenance;
 pub mod metadata;
+pub mod operate;
 pub mod passwords;
 pub mod policies;
 pub mod presented;

@@ -31,6 +31,8 @@ pub enum Logout {
         csrf: CsrfToken,
         /// Who is signed in.
         username: String,
+        /// Where the answer will lead, if the client registered it.
+        redirect: Option<String>,
     },
     /// The session is over; the person goes there, or sees our own page.
     Done {
@@ -53,8 +55,9 @@ impl Service {
     ) -> Result<Logout> {
         let (hint, hinted_client) = self.logout_hint(request);
         let named = match (&request.client_id, &hinted_client) {
-            // LO-02: both must agree.
+            // LO-02: both must agree, and a hint that is not ours makes the request nobody's.
             (Some(named), Some(hinted)) if named != hinted => None,
+            (_, None) if request.id_token_hint.is_some() => None,
             (Some(named), _) => Some(named),
             (None, hinted) => hinted.as_ref(),
         };
@@ -78,7 +81,7 @@ impl Service {
             let csrf = expected.unwrap_or_else(|| CsrfToken::new(""));
             let username =
                 visitor.map(|visitor| visitor.user.username.as_str().to_owned()).unwrap_or_default();
-            return Ok(Logout::Confirm { client, csrf, username });
+            return Ok(Logout::Confirm { client, csrf, username, redirect: decision.redirect });
         }
         if let Some(visitor) = &visitor {
             let reason = if client.is_some() { "by_client" } else { "by_user" };

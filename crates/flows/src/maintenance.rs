@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use store::SweepPlan;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{error::Result, service::Service};
 
@@ -16,11 +16,23 @@ const BATCH: u32 = 500;
 
 impl Service {
     /// Polls for changes once a second, for as long as the process lives. After trouble with the
-    /// database everything cached is read again.
+    /// database everything cached is read again. PostgreSQL's notifications only hasten it.
     pub async fn watch_changes(&self) {
         let mut healthy = true;
+        let mut listener = None;
         loop {
-            sleep(POLL).await;
+            if listener.is_none() && healthy {
+                listener = self.0.store.listen().await.ok().flatten();
+            }
+            match &mut listener {
+                Some(notified) => {
+                    if matches!(timeout(POLL, notified.changed()).await, Ok(Err(_))) {
+                        listener = None;
+                        sleep(POLL).await;
+                    }
+                }
+                None => sleep(POLL).await,
+            }
             let done = if healthy { self.reload().await.map(drop) } else { self.reload_everything().await };
             if let Err(error) = &done {
                 tracing::warn!(%error, "could not read changes; will try again");

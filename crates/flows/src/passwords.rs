@@ -18,6 +18,9 @@ use crate::error::{FlowError, Result};
 /// How many may wait for each slot before newcomers are sent away.
 const WAITING_PER_SLOT: usize = 50;
 
+/// The gauge of requests that wait for a slot.
+const WAITING: &str = "chancery_password_hashes_waiting";
+
 /// Hashes and verifies passwords, a bounded number at a time.
 #[derive(Clone)]
 pub struct Passwords {
@@ -65,7 +68,6 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Pepper) -> T + Send + 'static) -> Result<T> {
         let place = Place::take(&self.waiting, self.limit).ok_or(FlowError::Busy)?;
-        metrics::gauge!("chancery_password_hashes_waiting").set(self.waiting.load(Ordering::Relaxed) as f64);
         let permit = self.slots.clone().acquire_owned().await.map_err(|_| FlowError::Busy)?;
         drop(place);
         let pepper = self.pepper.clone();
@@ -83,6 +85,7 @@ struct Place(Arc<AtomicUsize>);
 impl Place {
     fn take(waiting: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
         let place = Self(waiting.clone());
+        metrics::gauge!(WAITING).increment(1.0);
         (waiting.fetch_add(1, Ordering::AcqRel) < limit).then_some(place)
     }
 }
@@ -90,5 +93,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+        metrics::gauge!(WAITING).decrement(1.0);
     }
 }

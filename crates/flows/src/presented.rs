@@ -1,7 +1,11 @@
 //! Finding out what a presented token is.
 
 use jose::{digest::sha256, verify_access_token};
-use tokens::{mint::AccessTokenClaims, presented::FoundAccessToken};
+use tokens::{
+    grant::GrantLine,
+    mint::AccessTokenClaims,
+    presented::{Above, FoundAccessToken},
+};
 
 use crate::{error::Result, service::Service};
 
@@ -12,13 +16,10 @@ impl Service {
         if token.contains('.') {
             return self.find_jwt(token).await;
         }
-        let found = self.0.store.access_token(&sha256(token)).await?;
-        Ok(found.map(|(record, line)| FoundAccessToken {
-            claims: record.claims,
-            digest: Some(record.digest),
-            revoked: record.revoked_at.is_some(),
-            line,
-        }))
+        let Some((record, line)) = self.0.store.access_token(&sha256(token)).await? else { return Ok(None) };
+        let above = self.above(&record.claims, line).await?;
+        let revoked = record.revoked_at.is_some();
+        Ok(Some(FoundAccessToken { claims: record.claims, digest: Some(record.digest), revoked, above }))
     }
 
     async fn find_jwt(&self, token: &str) -> Result<Option<FoundAccessToken>> {
@@ -34,6 +35,17 @@ impl Service {
             Some(grant) => self.0.store.grant_line(grant).await?,
             None => None,
         };
-        Ok(Some(FoundAccessToken { claims, digest: None, revoked, line }))
+        let above = self.above(&claims, line).await?;
+        Ok(Some(FoundAccessToken { claims, digest: None, revoked, above }))
+    }
+
+    /// What a token lives by: its grant, or the client alone. The database is asked, not the cache,
+    /// so that a disabled client's tokens are dead on every node at once.
+    async fn above(&self, claims: &AccessTokenClaims, line: Option<GrantLine>) -> Result<Above> {
+        Ok(match (claims.grant_id, line) {
+            (Some(_), Some(line)) => Above::Grant(Box::new(line)),
+            (Some(_), None) => Above::Nothing,
+            (None, _) => Above::Client { enabled: self.0.store.client_is_enabled(&claims.client_id).await? },
+        })
     }
 }

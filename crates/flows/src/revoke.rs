@@ -5,7 +5,12 @@ use jose::digest::sha256;
 use protocol::{introspection::TokenParameterFault, params::Params, revocation::RevocationRequest};
 use tokens::presented::{Revocable, Revocation, revoke};
 
-use crate::{client_auth::Unauthenticated, context::RequestContext, error::Result, service::Service};
+use crate::{
+    client_auth::{ClientGate, Unauthenticated, admitted},
+    context::RequestContext,
+    error::Result,
+    service::Service,
+};
 
 /// Why nothing is revoked.
 #[derive(Debug, thiserror::Error)]
@@ -13,13 +18,17 @@ pub enum RevocationRefusal {
     /// The client is not authenticated (RV-01).
     #[error("client authentication failed")]
     Client(Unauthenticated),
+    /// The client has sent too many requests: it may come again after so many seconds.
+    #[error("too many requests; retry after {0} s")]
+    Limited(u64),
     /// The request is malformed.
     #[error(transparent)]
     Form(#[from] TokenParameterFault),
 }
 
 impl Service {
-    /// Handles a revocation request. An unknown or foreign token is a success that does nothing.
+    /// Handles a revocation request. An unknown or foreign token is a success that does nothing. `gate`
+    /// limits how often an authenticated client comes.
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
@@ -28,6 +37,7 @@ impl Service {
         context: &RequestContext,
         authorization: Option<&str>,
         body: &Params,
+        gate: ClientGate<'_>,
     ) -> Result<std::result::Result<(), RevocationRefusal>> {
         let parsed = RevocationRequest::parse(body);
         let now = self.now();
@@ -44,6 +54,9 @@ impl Service {
             Ok(client) => client,
             Err(refusal) => return Ok(Err(RevocationRefusal::Client(refusal))),
         };
+        if let Err(seconds) = admitted(&client, gate) {
+            return Ok(Err(RevocationRefusal::Limited(seconds)));
+        }
         let request = match parsed {
             Ok(request) => request,
             Err(fault) => {
@@ -64,25 +77,21 @@ impl Service {
         }
         let event = self.event(context, EventKind::TokenRevoked, now).client(client.client().id.clone());
         let mut tx = self.0.store.begin().await?;
-        let event = match &decision {
-            Revocation::Nothing { .. } => self
-                .event(context, EventKind::RevocationRefused, now)
-                .client(client.client().id.clone())
-                .reason("token_of_another_client"),
-            Revocation::Grant(grant) => {
-                tx.revoke_grant(*grant, now).await?;
-                event.grant(*grant)
+        let (rows, event) = match &decision {
+            Revocation::Nothing { .. } => {
+                let refused = self.event(context, EventKind::RevocationRefused, now);
+                (1, refused.client(client.client().id.clone()).reason("token_of_another_client"))
             }
-            Revocation::AccessToken(digest) => {
-                tx.revoke_access_token(digest, now).await?;
-                event
-            }
+            Revocation::Grant(grant) => (tx.revoke_grant(*grant, now).await?, event.grant(*grant)),
+            Revocation::AccessToken(digest) => (tx.revoke_access_token(digest, now).await?, event),
             Revocation::Jwt { id, expires_at } => {
-                tx.deny_token(*id, *expires_at).await?;
-                event.detail("jti", id.to_string())
+                (tx.deny_token(*id, *expires_at).await?, event.detail("jti", id.to_string()))
             }
         };
-        tx.record(&event).await?;
+        // What was revoked before is revoked, but not once more.
+        if rows == 1 {
+            tx.record(&event).await?;
+        }
         tx.commit().await?;
         Ok(Ok(()))
     }

@@ -1,16 +1,15 @@
-//! The second factor: one-time passwords, recovery codes, and setting up an authenticator.
+//! The second factor: one-time passwords, and recovery codes in their place.
 //!
 //! Each attempt is counted before it is checked, by a conditional statement, so that many at once
 //! can't outrun the count; and each right value counts once, because the store says so (SE-03).
 
 use audit::EventKind;
-use jose::digest::sha256;
+use jose::digest::{Digest, sha256};
 use mfa::{
-    AttemptKind, RecoveryCodes, TotpCredential, TotpEnrolment, TotpFault, TotpReset, TotpSecret, User,
-    VerifiedSecondFactor,
-    recovery::{self, COUNT, ENTROPY},
+    AttemptKind, DeviceBinding, Guesser, TotpCredential, TotpFault, TotpSecret, User, VerifiedSecondFactor,
+    recovery,
     session::step_up,
-    throttle::{account_key, reserve},
+    throttle::{attempts_key, reserve},
     totp,
 };
 use protocol::{
@@ -22,10 +21,9 @@ use store::Tx;
 use crate::{
     context::RequestContext,
     error::{FlowError, Result},
-    interaction::{Found, Interaction, Open, Shown},
-    random::Draw,
+    interaction::{Found, Open, Shown},
     service::Service,
-    sign_in::{CredentialAnswer, CredentialRefusal, again, elsewhere},
+    sign_in::{CredentialAnswer, CredentialRefusal, SignedIn, again, elsewhere},
     visitor::{Cookies, Visitor},
 };
 
@@ -36,24 +34,6 @@ pub enum Factor {
     OneTimePassword(OneTimePassword),
     /// A recovery code in its place.
     RecoveryCode(RecoveryCode),
-}
-
-/// What becomes of the first code of a new authenticator.
-#[derive(Debug)]
-pub enum EnrolmentAnswer {
-    /// It was right: the recovery codes are shown, once, and the browser gets this session cookie.
-    Enrolled {
-        /// The new cookie.
-        cookie: SessionCookie,
-        /// The codes.
-        codes: RecoveryCodes,
-        /// Whose.
-        username: String,
-    },
-    /// It was not: the same page again.
-    Again(Interaction, Box<TotpEnrolment>, CredentialRefusal),
-    /// Something else is to be shown.
-    Elsewhere(Box<Shown>),
 }
 
 impl Service {
@@ -77,8 +57,13 @@ impl Service {
         let Some(visitor) = &open.facts.visitor else {
             return Ok(elsewhere(self.show(context, id, cookies).await?));
         };
-        match self.check_factor(context, visitor, factor, &open).await? {
-            Ok(cookie) => Ok(CredentialAnswer::Accepted(cookie)),
+        let binding = DeviceBinding::new(&visitor.user, visitor.totp.as_ref());
+        let guesser = self.guesser(cookies, &binding);
+        match self.check_factor(context, visitor, guesser, factor, &open).await? {
+            Ok(session) => {
+                let device = self.remember_device(cookies, &binding);
+                Ok(CredentialAnswer::Accepted(SignedIn { session, device }))
+            }
             Err(refusal) => Ok(again(open, refusal)),
         }
     }
@@ -88,10 +73,11 @@ impl Service {
         &self,
         context: &RequestContext,
         visitor: &Visitor,
+        guesser: Guesser,
         factor: &Factor,
         open: &Open,
     ) -> Result<std::result::Result<SessionCookie, CredentialRefusal>> {
-        if let Err(seconds) = self.count_factor_attempt(&visitor.user).await? {
+        if let Err(seconds) = self.count_factor_attempt(&visitor.user, guesser).await? {
             self.factor_failed(context, visitor, "too_many_failures").await?;
             return Ok(Err(CredentialRefusal::Wait(seconds)));
         }
@@ -122,15 +108,23 @@ impl Service {
         let event = self.event(context, kind, now).user(visitor.user.id).session(visitor.session.id);
         tx.record(&event.interaction(open.record.id).client(open.record.client.clone())).await?;
         let cookie = self.step_up(context, &mut tx, visitor, &verified).await?;
-        let Some(cookie) = cookie else { return Ok(Err(CredentialRefusal::Wrong)) };
-        tx.forgive_attempts(&account_key(&visitor.user.username, AttemptKind::SecondFactor)).await?;
+        let Some(cookie) = cookie else {
+            drop(tx);
+            self.factor_failed(context, visitor, "session_changed").await?;
+            return Ok(Err(CredentialRefusal::Wrong));
+        };
+        tx.forgive_attempts(&factor_key(&visitor.user, guesser)).await?;
         tx.commit().await?;
         Ok(Ok(cookie))
     }
 
     /// Counts an attempt; `Err` with the seconds to wait when none may be made.
-    async fn count_factor_attempt(&self, user: &User) -> Result<std::result::Result<(), i64>> {
-        let account = account_key(&user.username, AttemptKind::SecondFactor);
+    pub(crate) async fn count_factor_attempt(
+        &self,
+        user: &User,
+        guesser: Guesser,
+    ) -> Result<std::result::Result<(), i64>> {
+        let account = factor_key(user, guesser);
         let attempts = self.0.store.attempts(&account).await?;
         let reservation = match reserve(account, attempts, &self.0.policies.throttle, self.now()) {
             Ok(reservation) => reservation,
@@ -160,7 +154,12 @@ impl Service {
         }
     }
 
-    async fn factor_failed(&self, context: &RequestContext, visitor: &Visitor, reason: &str) -> Result<()> {
+    pub(crate) async fn factor_failed(
+        &self,
+        context: &RequestContext,
+        visitor: &Visitor,
+        reason: &str,
+    ) -> Result<()> {
         metrics::counter!("chancery_second_factors_total", "outcome" => "refused").increment(1);
         let event = self.event(context, EventKind::SecondFactorFailed, self.now());
         self.record(&event.user(visitor.user.id).session(visitor.session.id).reason(reason)).await
@@ -190,122 +189,18 @@ impl Service {
         Ok(Some(cookie))
     }
 
-    /// What the enrolment page shows: the seed of an enrolment that has begun, or a new one. A
-    /// reload shows the same seed, so nobody scans one and confirms another.
-    pub(crate) async fn enrolment(&self, user: &User) -> Result<TotpEnrolment> {
-        let secret = match self.0.store.totp(user.id).await? {
-            Some(credential) if !credential.is_enrolled() => self.totp_secret(&credential)?,
-            _ => {
-                let secret = TotpSecret::from_entropy(self.random().bytes());
-                let sealed =
-                    self.0.sealer.seal(secret.expose(), &totp_identity(user.id), self.random().bytes())?;
-                let mut tx = self.0.store.begin().await?;
-                tx.start_totp(&TotpCredential::unconfirmed(user.id, sealed)).await?;
-                tx.commit().await?;
-                secret
-            }
-        };
-        TotpEnrolment::new(&secret, &self.0.policies.bank_name, user.username.as_str())
-            .map_err(|_| FlowError::Contradiction("the enrolment can't be drawn"))
-    }
-
-    /// Confirms a new authenticator by its first code, and makes recovery codes.
-    ///
-    /// # Errors
-    /// [`FlowError`].
-    pub async fn enrol(
-        &self,
-        context: &RequestContext,
-        id: InteractionId,
-        cookies: &Cookies,
-        csrf: &CsrfToken,
-        code: &OneTimePassword,
-    ) -> Result<EnrolmentAnswer> {
-        let elsewhere = |shown| Ok(EnrolmentAnswer::Elsewhere(Box::new(shown)));
-        let open = match self.post(context, id, cookies, csrf).await? {
-            Found::Open(open) => open,
-            Found::Respond(response) => return elsewhere(Shown::Respond(response)),
-            Found::Refused(refusal) => return elsewhere(Shown::Refused(refusal)),
-        };
-        let Some(visitor) = open.facts.visitor.clone().filter(|visitor| !visitor.enrolled()) else {
-            return elsewhere(self.show(context, id, cookies).await?);
-        };
-        if let Err(seconds) = self.count_factor_attempt(&visitor.user).await? {
-            return self.enrol_again(*open, &visitor.user, CredentialRefusal::Wait(seconds)).await;
-        }
-        let Some(credential) = visitor.totp.clone() else {
-            return elsewhere(self.show(context, id, cookies).await?);
-        };
-        let secret = self.totp_secret(&credential)?;
-        let now = self.now();
-        let (confirmation, single) = match totp::confirm(&credential, &secret, code, now) {
-            Ok(confirmed) => confirmed,
-            Err(fault) => {
-                self.factor_failed(context, &visitor, fault.code()).await?;
-                return self.enrol_again(*open, &visitor.user, CredentialRefusal::Wrong).await;
-            }
-        };
-        let mut tx = self.0.store.begin().await?;
-        let rows = tx.confirm_totp(&confirmation, &credential.sealed_seed).await?;
-        let Ok(verified) = single.confirm(rows) else {
-            // Another tab confirmed it; this one goes on with the challenge.
-            drop(tx);
-            return elsewhere(self.show(context, id, cookies).await?);
-        };
-        let codes = self.fresh_recovery_codes(visitor.user.id);
-        tx.replace_recovery_codes(codes.replacement()).await?;
-        let event = |kind| self.event(context, kind, now).user(visitor.user.id).session(visitor.session.id);
-        tx.record(&event(EventKind::SecondFactorEnrolled)).await?;
-        tx.record(&event(EventKind::RecoveryCodesGenerated)).await?;
-        let Some(cookie) = self.step_up(context, &mut tx, &visitor, &verified).await? else {
-            drop(tx);
-            return elsewhere(self.show(context, id, cookies).await?);
-        };
-        tx.forgive_attempts(&account_key(&visitor.user.username, AttemptKind::SecondFactor)).await?;
-        tx.commit().await?;
-        let username = visitor.user.username.as_str().to_owned();
-        Ok(EnrolmentAnswer::Enrolled { cookie, codes, username })
-    }
-
-    /// Takes an authenticator away, so that another can be set up. Sessions that rested on it end.
-    pub(crate) async fn remove_authenticator(
-        &self,
-        context: &RequestContext,
-        visitor: &Visitor,
-    ) -> Result<()> {
-        let now = self.now();
-        let reset = TotpReset { user: visitor.user.id, at: now, keep_session: Some(visitor.session.id) };
-        let mut tx = self.0.store.begin().await?;
-        tx.reset_totp(&reset).await?;
-        let event = self.event(context, EventKind::SecondFactorReset, now).user(visitor.user.id);
-        tx.record(&event.session(visitor.session.id)).await?;
-        Ok(tx.commit().await?)
-    }
-
-    async fn enrol_again(
-        &self,
-        open: Open,
-        user: &User,
-        refusal: CredentialRefusal,
-    ) -> Result<EnrolmentAnswer> {
-        let enrolment = Box::new(self.enrolment(user).await?);
-        let Open { record, validated, facts, csrf } = open;
-        let interaction = Interaction { record, validated, visitor: facts.visitor, csrf };
-        Ok(EnrolmentAnswer::Again(interaction, enrolment, refusal))
-    }
-
-    pub(crate) fn fresh_recovery_codes(&self, user: UserId) -> RecoveryCodes {
-        let entropy: [[u8; ENTROPY]; COUNT] = std::array::from_fn(|_| self.random().bytes());
-        RecoveryCodes::generate(user, &entropy, self.now())
-    }
-
     pub(crate) fn totp_secret(&self, credential: &TotpCredential) -> Result<TotpSecret> {
         let seed = self.0.sealer.open(&credential.sealed_seed, &totp_identity(credential.user))?;
         TotpSecret::try_from(&seed[..]).map_err(|_| FlowError::Contradiction("a TOTP seed of another length"))
     }
 }
 
+/// Under which key attempts at the second factor are counted.
+pub(crate) fn factor_key(user: &User, guesser: Guesser) -> Digest {
+    attempts_key(&user.username, AttemptKind::SecondFactor, guesser)
+}
+
 /// What a sealed seed belongs to; a seed moved to another user's row does not open.
-fn totp_identity(user: UserId) -> Vec<u8> {
+pub(crate) fn totp_identity(user: UserId) -> Vec<u8> {
     format!("totp:{user}").into_bytes()
 }

@@ -28,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) sealer: Sealer,
+    pub(crate) device_keys: Box<mfa::device::DeviceKeys>,
     pub(crate) passwords: Passwords,
     pub(crate) caches: Caches,
     pub(crate) policies: Policies,
@@ -50,17 +51,29 @@ pub struct Parts {
 }
 
 impl Service {
-    /// Puts the parts together: makes the first signing keys where there are none, and fills the
-    /// caches.
+    /// Puts the parts together for serving: as [`assemble`](Self::assemble), and makes the first signing keys
+    /// where there are none.
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError) when the store does not answer or what it holds can't work.
     pub async fn new(parts: Parts) -> Result<Self> {
+        let service = Self::assemble(parts).await?;
+        service.tend_signing_keys().await?;
+        service.reload().await?;
+        Ok(service)
+    }
+
+    /// Puts the parts together and fills the caches; changes nothing in the store.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn assemble(parts: Parts) -> Result<Self> {
         let Parts { store, clock, random, sealer, pepper, policies } = parts;
         let passwords = Passwords::new(pepper, policies.hashing, policies.hashing_slots);
-        let inner = Inner { store, clock, random, sealer, passwords, caches: Caches::empty(), policies };
+        let device_keys = sealer.derived("known devices").into_boxed_slice();
+        let caches = Caches::empty();
+        let inner = Inner { store, clock, random, sealer, device_keys, passwords, caches, policies };
         let service = Self(Arc::new(inner));
-        service.tend_signing_keys().await?;
         service.reload().await?;
         Ok(service)
     }

@@ -3,17 +3,18 @@
 use audit::EventKind;
 use jose::digest::sha256;
 use mfa::{
-    AttemptKind, PasswordRefusal, Rehash, User, Username, VerifiedPassword,
+    AttemptKind, Guesser, PasswordRefusal, Rehash, User, Username, VerifiedPassword,
     session::{SessionOrigin, end, reauthenticate, start},
-    throttle::{account_key, reserve},
+    throttle::{attempts_key, reserve},
 };
 use protocol::{
     InteractionId, SessionId,
-    secret::{CsrfToken, Password, SessionCookie},
+    secret::{CsrfToken, DeviceCookie, Password, SessionCookie},
 };
 
 use crate::{
     context::RequestContext,
+    device::Account,
     error::Result,
     interaction::{Found, Interaction, Open, Shown},
     random::Draw,
@@ -24,12 +25,21 @@ use crate::{
 /// What becomes of a post with a credential.
 #[derive(Debug)]
 pub enum CredentialAnswer {
-    /// It was right: the browser gets this session cookie and asks what comes next (303).
-    Accepted(SessionCookie),
+    /// It was right: the browser gets these cookies and asks what comes next (303).
+    Accepted(SignedIn),
     /// It was not: the same page again, with a reason that tells a stranger nothing.
-    Again(Interaction, CredentialRefusal),
+    Again(Box<Interaction>, CredentialRefusal),
     /// Something else is to be shown.
     Elsewhere(Box<Shown>),
+}
+
+/// The cookies of a browser after a right credential.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The session's.
+    pub session: SessionCookie,
+    /// What the browser keeps of the account, where the sign-in is complete.
+    pub device: Option<DeviceCookie>,
 }
 
 /// Why a credential was not accepted, as the page may say it.
@@ -61,26 +71,39 @@ impl Service {
             Found::Refused(refusal) => return Ok(elsewhere(Shown::Refused(refusal))),
         };
         let name = username.parse::<Username>().ok();
-        match self.check_password(context, name.as_ref(), password.clone()).await? {
+        let user = match &name {
+            Some(name) => self.0.store.user_by_name(name).await?,
+            None => None,
+        };
+        let Account { user, binding, password_suffices } = self.account(user).await?;
+        let guesser = self.guesser(cookies, &binding);
+        match self.check_password(context, name.as_ref(), user, guesser, password.clone()).await? {
             Err(PasswordAnswer::Wait(seconds)) => Ok(again(open, CredentialRefusal::Wait(seconds))),
             Err(PasswordAnswer::Wrong) => Ok(again(open, CredentialRefusal::Wrong)),
             Ok((user, verified)) => {
-                let cookie = self.begin_session(context, &open, &user, &verified).await?;
-                self.rehash(&user, &verified, password).await?;
-                Ok(CredentialAnswer::Accepted(cookie))
+                let session = self.begin_session(context, &open, &user, &verified).await?;
+                let device = if password_suffices { self.remember_device(cookies, &binding) } else { None };
+                // They are signed in; a hash that could not be strengthened can wait for the next time.
+                if let Err(error) = self.rehash(&user, &verified, password).await {
+                    tracing::warn!(%error, "could not store a password under stronger parameters");
+                }
+                Ok(CredentialAnswer::Accepted(SignedIn { session, device }))
             }
         }
     }
 
-    /// Counts the attempt, verifies the password, and forgives the count when it was right.
+    /// Counts the attempt for its guesser, verifies the password of `user`, and forgives the count when
+    /// it was right.
     pub(crate) async fn check_password(
         &self,
         context: &RequestContext,
         name: Option<&Username>,
+        user: Option<User>,
+        guesser: Guesser,
         password: Password,
     ) -> Result<std::result::Result<(User, VerifiedPassword), PasswordAnswer>> {
         let store = &self.0.store;
-        let account = name.map(|name| account_key(name, AttemptKind::Password));
+        let account = name.map(|name| attempts_key(name, AttemptKind::Password, guesser));
         if let Some(account) = account {
             let attempts = store.attempts(&account).await?;
             let reserved = reserve(account, attempts, &self.0.policies.throttle, self.now());
@@ -99,10 +122,6 @@ impl Service {
                 return Ok(Err(PasswordAnswer::Wait(seconds)));
             }
         }
-        let user = match name {
-            Some(name) => store.user_by_name(name).await?,
-            None => None,
-        };
         match self.0.passwords.verify(password, user.clone()).await? {
             Ok(verified) => {
                 if let Some(account) = &account {
@@ -161,8 +180,9 @@ impl Service {
         {
             tx.record(&event(EventKind::SessionRenewed).session(renewal.session.id)).await?;
         } else {
-            if let Some(ended) = current.and_then(|session| end(session, session.user, now)) {
-                tx.end_session(&ended).await?;
+            if let Some(ended) = current.and_then(|session| end(session, session.user, now))
+                && tx.end_session(&ended).await? == 1
+            {
                 let ended_event = event(EventKind::SessionEnded).user(ended.user).session(ended.id);
                 tx.record(&ended_event.reason("replaced")).await?;
             }
@@ -206,7 +226,7 @@ pub(crate) enum PasswordAnswer {
 pub(crate) fn again(open: Box<Open>, refusal: CredentialRefusal) -> CredentialAnswer {
     let Open { record, validated, facts, csrf } = *open;
     let interaction = Interaction { record, validated, visitor: facts.visitor, csrf };
-    CredentialAnswer::Again(interaction, refusal)
+    CredentialAnswer::Again(Box::new(interaction), refusal)
 }
 
 pub(crate) fn elsewhere(shown: Shown) -> CredentialAnswer {

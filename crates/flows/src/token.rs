@@ -23,7 +23,11 @@ use tokens::{
 };
 
 use crate::{
-    client_auth::Unauthenticated, context::RequestContext, error::Result, random::Draw, service::Service,
+    client_auth::{ClientGate, Unauthenticated, admitted},
+    context::RequestContext,
+    error::Result,
+    random::Draw,
+    service::Service,
 };
 
 /// Why there are no tokens.
@@ -32,6 +36,9 @@ pub enum TokenRefusal {
     /// The client is not authenticated.
     #[error("client authentication failed")]
     Client(Unauthenticated),
+    /// The client has sent too many requests: it may come again after so many seconds.
+    #[error("too many requests; retry after {0} s")]
+    Limited(u64),
     /// The request is malformed.
     #[error(transparent)]
     Form(#[from] TokenRequestFault),
@@ -52,7 +59,8 @@ pub enum TokenRefusal {
 type Answer = Result<std::result::Result<TokenResponse, TokenRefusal>>;
 
 impl Service {
-    /// Handles a token request. `authorization` is the header as it came.
+    /// Handles a token request. `authorization` is the header as it came; `gate` limits how often an
+    /// authenticated client comes.
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
@@ -61,6 +69,7 @@ impl Service {
         context: &RequestContext,
         authorization: Option<&str>,
         body: &Params,
+        gate: ClientGate<'_>,
     ) -> Answer {
         // A repeated parameter is refused before anything is believed, credentials included.
         let parsed = TokenRequest::parse(body);
@@ -71,6 +80,10 @@ impl Service {
             Ok(client) => client,
             Err(refusal) => return Ok(Err(TokenRefusal::Client(refusal))),
         };
+        // Not audited: a flood must not become a flood of rows.
+        if let Err(seconds) = admitted(&client, gate) {
+            return Ok(Err(TokenRefusal::Limited(seconds)));
+        }
         match parsed {
             Err(fault) => self.refused(context, Some(&client), fault.into(), None).await,
             Ok(TokenRequest::AuthorizationCode(request)) => self.redeem(context, &client, &request).await,
@@ -89,22 +102,20 @@ impl Service {
     ) -> Answer {
         let found = self.0.store.code(&sha256(request.code.expose())).await?;
         let now = self.now();
-        let code = match redeem(client, request, found, now) {
+        let declared = self.declared();
+        let code = match redeem(client, request, found, &declared.catalogue, now) {
             Ok(code) => code,
             Err(refusal) => return self.code_refused(context, client, refusal).await,
         };
-        let declared = self.declared();
         let grant = code.grant().grant();
-        let narrowed =
-            consent::narrow(&grant.scope, &grant.audience, &request.resources, &declared.catalogue);
-        let target = match narrowed {
+        let target = match code.grant().target(&grant.scope, &request.resources, &declared.catalogue) {
             Ok(target) => target,
             Err(fault) => return self.refused(context, Some(client), fault.into(), Some(grant.id)).await,
         };
         let mint = self.mint(&declared);
         let access =
             mint.access_token(client, Authority::Grant(code.grant()), &target, self.token_entropy(now), now)?;
-        let id_token = self.id_token(client, code.grant(), &access, code.nonce(), now)?;
+        let id_token = mint.id_token(client, code.grant(), &access, code.nonce(), now)?;
         let refresh =
             first_refresh_token(client.client(), code.grant(), &self.0.policies.tokens, self.entropy(), now);
         let mut tx = self.0.store.begin().await?;
@@ -141,7 +152,7 @@ impl Service {
         let authority = Authority::Grant(grant);
         let access =
             mint.access_token(client, authority, refreshable.target(), self.token_entropy(now), now)?;
-        let id_token = self.id_token(client, grant, &access, None, now)?;
+        let id_token = mint.id_token(client, grant, &access, None, now)?;
         let ageing = refreshable.ageing(&self.0.policies.tokens, self.entropy(), now);
         let mut tx = self.0.store.begin().await?;
         let token = match ageing {
@@ -192,22 +203,6 @@ impl Service {
         tx.commit().await?;
         metrics::counter!("chancery_tokens_total", "outcome" => "issued").increment(1);
         Ok(Ok(response(access, None, None)))
-    }
-
-    /// The ID token of an OpenID Connect grant (F2-33, OC-10).
-    fn id_token(
-        &self,
-        client: &AuthenticatedClient,
-        grant: &LiveGrant,
-        access: &MintedToken,
-        nonce: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Result<Option<String>> {
-        if !grant.grant().scope.contains("openid") {
-            return Ok(None);
-        }
-        let declared = self.declared();
-        Ok(Some(self.mint(&declared).id_token(client, grant, &access.token, nonce, now)?))
     }
 
     fn token_entropy(&self, now: DateTime<Utc>) -> TokenEntropy {

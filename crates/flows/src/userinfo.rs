@@ -18,7 +18,8 @@ impl Service {
         token: &AccessToken,
     ) -> Result<std::result::Result<Map<String, Value>, UserinfoFault>> {
         let found = self.find_access_token(token.expose()).await?;
-        let subject = userinfo_subject(found, &self.0.policies.issuer, self.now());
+        let declared = self.declared();
+        let subject = userinfo_subject(found, &self.0.policies.issuer, &declared.catalogue, self.now());
         let (user, live) = match subject {
             Ok(subject) => subject,
             Err(fault) => return self.userinfo_refused(context, fault).await,

@@ -4,7 +4,7 @@ use jose::digest::sha256;
 use mfa::{Session, TotpCredential, User};
 use protocol::{
     ClientId,
-    secret::{BrowserCookie, SessionCookie},
+    secret::{BrowserCookie, DeviceCookie, SessionCookie},
 };
 use tokens::step::Situation;
 
@@ -17,6 +17,8 @@ pub struct Cookies {
     pub browser: Option<BrowserCookie>,
     /// The session.
     pub session: Option<SessionCookie>,
+    /// The accounts that have signed in to this browser before.
+    pub device: Option<DeviceCookie>,
 }
 
 /// A person with a live session.
@@ -44,6 +46,11 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// When the visitor's authenticator was set up.
+    pub(crate) fn confirmed_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        self.visitor.as_ref().and_then(|visitor| visitor.totp.as_ref()?.confirmed_at)
+    }
+
     pub(crate) fn situation(&self, began_at: chrono::DateTime<chrono::Utc>) -> Situation<'_> {
         Situation {
             began_at,

@@ -76,6 +76,11 @@ impl RotationPolicy {
         &self.algorithms
     }
 
+    /// How long a key is published before it signs.
+    pub fn announce_for(&self) -> TimeDelta {
+        self.announce_for
+    }
+
     /// How long a key stays published after it signed last.
     pub fn retain_for(&self) -> TimeDelta {
         self.retain_for
@@ -166,6 +171,24 @@ pub fn rotate_now(
         }
         (false, false) => Vec::new(),
     }
+}
+
+/// The same without waiting: the successor signs now, and the keys that signed retire. Who has cached
+/// the JWKS refuses its tokens until they fetch it again; for emergencies only.
+pub fn rotate_at_once(
+    records: &[SigningKeyRecord],
+    policy: &RotationPolicy,
+    algorithm: Algorithm,
+    now: DateTime<Utc>,
+) -> Vec<KeyAction> {
+    let keys = Keys::of(records, algorithm);
+    let successor = match keys.announced.first() {
+        Some(next) => KeyAction::Activate { kid: next.kid.clone() },
+        None => KeyAction::Generate { algorithm, activates_at: now },
+    };
+    let retain_for = policy.retain_for;
+    let retire = |key: &&SigningKeyRecord| KeyAction::Retire { kid: key.kid.clone(), retain_for };
+    std::iter::once(successor).chain(keys.active.iter().map(retire)).collect()
 }
 
 /// The keys of one algorithm that may still sign.

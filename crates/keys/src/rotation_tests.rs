@@ -134,6 +134,15 @@ fn an_operator_may_rotate_early(#[case] records: Vec<SigningKeyRecord>, #[case] 
 }
 
 #[rstest]
+#[case(vec![], vec![generate(50)])]
+#[case(vec![key("a", Active, 0, 0)], vec![generate(50), retire("a")])]
+#[case(vec![key("a", Active, 0, 0), key("b", Announced, 40, 140)], vec![activate("b"), retire("a")])]
+#[case(vec![key("a", Revoked, 0, 0)], vec![generate(50)])]
+fn an_operator_may_force_it(#[case] records: Vec<SigningKeyRecord>, #[case] expected: Vec<KeyAction>) {
+    assert_eq!(rotate_at_once(&records, &policy(), Algorithm::Es256, at(50)), expected);
+}
+
+#[rstest]
 #[case(&[], 1_000, 100, 300, RotationPolicyFault::NoAlgorithm)]
 #[case(&[Algorithm::Es256], 100, 100, 300, RotationPolicyFault::PeriodTooShort)]
 #[case(&[Algorithm::Es256], -1, 100, 300, RotationPolicyFault::OutOfRange("period"))]

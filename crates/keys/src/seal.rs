@@ -18,7 +18,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use jose::digest::sha256_framed;
+use jose::digest::{hmac_sha256, sha256_framed};
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
@@ -124,12 +124,15 @@ pub enum SealFault {
 struct Kek {
     id: [u8; KEK_ID_LEN],
     cipher: Aes256Gcm,
+    /// What other keys are derived from; it gives nothing of the key away.
+    root: Zeroizing<[u8; 32]>,
 }
 
 impl Kek {
     fn new(key: &KeyEncryptionKey) -> Self {
         let cipher = Aes256Gcm::new_from_slice(&*key.0).expect("the key has 32 bytes");
-        Self { id: key.id(), cipher }
+        let root = Zeroizing::new(*hmac_sha256(&*key.0, &[b"chancery derived keys"]).as_bytes());
+        Self { id: key.id(), cipher, root }
     }
 }
 
@@ -144,6 +147,13 @@ impl Sealer {
     /// anew.
     pub fn new(current: &KeyEncryptionKey, previous: &[KeyEncryptionKey]) -> Self {
         Self { current: Kek::new(current), previous: previous.iter().map(Kek::new).collect() }
+    }
+
+    /// Keys for another purpose than sealing, derived from the key-encryption keys (NIST SP 800-108r1
+    /// §4.1, one block): the first from the current one, to write with; all of them to read.
+    pub fn derived(&self, purpose: &str) -> Vec<Zeroizing<[u8; 32]>> {
+        let keys = std::iter::once(&self.current).chain(&self.previous);
+        keys.map(|kek| Zeroizing::new(*hmac_sha256(&*kek.root, &[purpose.as_bytes()]).as_bytes())).collect()
     }
 
     /// Seals `plain` for the record that `identity` names. `nonce` must be fresh randomness for
@@ -225,6 +235,16 @@ mod tests {
     fn anything_else_is_refused(#[case] text: &str, #[case] fault: KekFault) {
         assert_eq!(text.parse::<KeyEncryptionKey>().unwrap_err(), fault);
         assert!(!fault.to_string().contains("AAAA"));
+    }
+
+    #[test]
+    fn derived_keys_differ_by_purpose_and_key_and_follow_a_change() {
+        let [one, two] = [1, 2].map(|byte| KeyEncryptionKey::from_bytes([byte; 32]));
+        let only = Sealer::new(&one, &[]).derived("a");
+        assert_ne!(only, Sealer::new(&one, &[]).derived("b"));
+        assert_ne!(only, Sealer::new(&two, &[]).derived("a"));
+        assert_ne!(*only[0], *one.0);
+        assert_eq!(Sealer::new(&two, &[one]).derived("a")[1], only[0]);
     }
 
     #[test]

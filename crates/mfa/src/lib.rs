@@ -1,7 +1,7 @@
 //! How a person proves who they are.
 //!
 //! * [`user`] is the account; [`password`] checks the first factor, [`totp`] and [`recovery`] the
-//!   second; [`throttle`] slows down whoever guesses.
+//!   second; [`throttle`] slows down whoever guesses, but by [`device`] not the customer at home.
 //! * [`policy`] says how strongly a request must be authenticated and what is the next step.
 //! * [`session`] is the memory of a browser that proved it: it begins with a verified password at
 //!   one factor and is stepped up by a verified second factor, with a new cookie each time.
@@ -14,6 +14,7 @@
 
 pub mod account;
 pub mod authentication;
+pub mod device;
 pub mod password;
 pub mod policy;
 pub mod recovery;
@@ -25,6 +26,7 @@ pub mod user;
 
 pub use account::{PasswordChange, Rehash, TotpReset};
 pub use authentication::{Authentication, VerifiedPassword, VerifiedSecondFactor};
+pub use device::{DeviceBinding, DeviceId};
 pub use password::{
     HashingParams, PasswordHash, PasswordRefusal, PasswordWeakness, Pepper, acceptable, hash, verify,
 };
@@ -34,6 +36,6 @@ pub use session::{
     NewSession, Session, SessionEnd, SessionFault, SessionOrigin, SessionPolicy, SessionRenewal, SessionTouch,
 };
 pub use single_use::{AlreadyUsed, SingleUse};
-pub use throttle::{AttemptKind, AttemptReservation, Attempts, RetryAfter, ThrottlePolicy};
+pub use throttle::{AttemptKind, AttemptReservation, Attempts, Guesser, RetryAfter, ThrottlePolicy};
 pub use totp::{TotpAcceptance, TotpConfirmation, TotpCredential, TotpEnrolment, TotpFault, TotpSecret};
 pub use user::{User, Username, UsernameFault};

@@ -1,16 +1,18 @@
 //! Guessing made slow: after a few failures an account answers only after a delay, which doubles up
 //! to a limit and is forgotten after quiet time (SE-03).
 //!
-//! Accounts are never locked for good, or a stranger could lock a customer out. Failures are kept
-//! under a digest of the typed name, whether or not an account has it, so that unknown names are
-//! delayed alike (SE-02). An attempt is counted *before* its secret is checked, by a conditional
-//! statement ([`AttemptReservation`]), and forgiven if the secret was right: otherwise a thousand
-//! guesses in parallel would all be the first.
+//! Accounts are never locked for good, or a stranger could lock a customer out. For the same reason
+//! failures are counted apart for each [`Guesser`]: a browser that the account knows does not wait for
+//! what strangers did. Failures are kept under a digest of the typed name, whether or not an account
+//! has it, so that unknown names are delayed alike (SE-02). An attempt is counted *before* its secret
+//! is checked, by a conditional statement ([`AttemptReservation`]), and forgiven if the secret was
+//! right: otherwise a thousand guesses in parallel would all be the first.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::digest::{Digest, sha256_framed};
+use protocol::SessionId;
 
-use crate::user::Username;
+use crate::{device::DeviceId, user::Username};
 
 /// What is guessed; each has its own count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +33,30 @@ impl AttemptKind {
     }
 }
 
-/// Under which key the attempts on an account are counted.
+/// Who makes an attempt, as far as it matters for the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guesser {
+    /// Anybody: all strangers to the account share one count.
+    Stranger,
+    /// A browser that has been signed in to the account.
+    Device(DeviceId),
+    /// Whoever is signed in to the account and is asked for the password once more.
+    Session(SessionId),
+}
+
+/// Under which key the attempts of a guesser on an account are counted.
+pub fn attempts_key(name: &Username, kind: AttemptKind, guesser: Guesser) -> Digest {
+    let parts = |guesser, mark| -> [&[u8]; 5] {
+        [b"attempts", kind.as_str().as_bytes(), name.as_str().as_bytes(), guesser, mark]
+    };
+    match guesser {
+        Guesser::Stranger => account_key(name, kind),
+        Guesser::Device(id) => sha256_framed(&parts(b"device", id.as_bytes())),
+        Guesser::Session(id) => sha256_framed(&parts(b"session", id.0.as_bytes())),
+    }
+}
+
+/// Under which key the attempts of strangers on an account are counted.
 pub fn account_key(name: &Username, kind: AttemptKind) -> Digest {
     sha256_framed(&[b"attempts", kind.as_str().as_bytes(), name.as_str().as_bytes()])
 }
@@ -214,6 +239,22 @@ mod tests {
         assert_eq!(key("Alice ", AttemptKind::Password), key("alice", AttemptKind::Password));
         assert_ne!(key("alice", AttemptKind::Password), key("bob", AttemptKind::Password));
         assert_ne!(key("alice", AttemptKind::Password), key("alice", AttemptKind::SecondFactor));
+    }
+
+    #[test]
+    fn se_03_a_known_browser_does_not_wait_for_strangers() {
+        let name: Username = "alice".parse().unwrap();
+        let device = |byte| Guesser::Device(DeviceId::from_entropy([byte; 16]));
+        let session = Guesser::Session(SessionId(uuid::Uuid::from_u128(1)));
+        let guessers = [Guesser::Stranger, device(1), device(2), session];
+        let keys: std::collections::HashSet<_> = guessers
+            .into_iter()
+            .flat_map(|guesser| {
+                [AttemptKind::Password, AttemptKind::SecondFactor].map(|kind| (guesser, kind))
+            })
+            .map(|(guesser, kind)| *attempts_key(&name, kind, guesser).as_bytes())
+            .collect();
+        assert_eq!(keys.len(), 8);
     }
 
     proptest! {

@@ -40,10 +40,7 @@ pub struct UnknownAcr;
 impl FromStr for Acr {
     type Err = UnknownAcr;
     fn from_str(text: &str) -> Result<Self, UnknownAcr> {
-        Self::ALL
-            .into_iter()
-            .find(|acr| acr.as_str() == text)
-            .ok_or(UnknownAcr)
+        Self::ALL.into_iter().find(|acr| acr.as_str() == text).ok_or(UnknownAcr)
     }
 }
 

@@ -68,6 +68,12 @@ pub struct AuthorizationRequest {
 /// The longest `nonce` and `state` that are kept; longer ones are refused, never cut (F2-29).
 pub const MAX_STATE: usize = 8 * 1024;
 
+/// The longest `login_hint` that is kept; a longer one names nobody and is ignored (OC-07).
+pub const MAX_LOGIN_HINT: usize = 255;
+
+/// So many of `acr_values` and `ui_locales` are read; further preferences are ignored (OC-07).
+const MAX_WORDS: usize = 20;
+
 /// What is wrong with the form of an authorization request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizationRequestFault {
@@ -158,12 +164,8 @@ impl AuthorizationRequest {
         }
         let text = |name: &str| params.get(name).map(str::to_owned);
         let words = |name: &str| -> Vec<String> {
-            params
-                .get(name)
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect()
+            let words = params.get(name).unwrap_or_default().split_whitespace();
+            words.take(MAX_WORDS).map(str::to_owned).collect()
         };
         let client_id = text("client_id").ok_or(Fault::ClientIdMissing)?;
         for (name, fault) in [
@@ -179,14 +181,8 @@ impl AuthorizationRequest {
         let response_mode = params
             .get("response_mode")
             .map(|mode| ResponseMode::parse(mode).ok_or(Fault::ResponseModeUnsupported));
-        let max_age = params
-            .get("max_age")
-            .map(|age| age.parse().map_err(|_| Fault::MaxAgeMalformed));
-        let long = |name| {
-            params
-                .get(name)
-                .is_some_and(|value: &str| value.len() > MAX_STATE)
-        };
+        let max_age = params.get("max_age").map(|age| seconds(age).ok_or(Fault::MaxAgeMalformed));
+        let long = |name| params.get(name).is_some_and(|value: &str| value.len() > MAX_STATE);
         if long("state") || long("nonce") {
             return Err(Fault::TooLong);
         }
@@ -199,11 +195,7 @@ impl AuthorizationRequest {
             redirect_uri: text("redirect_uri"),
             response_type: ResponseType::parse(response_type).ok_or(Fault::ResponseTypeUnsupported)?,
             response_mode: response_mode.transpose()?.unwrap_or(ResponseMode::Query),
-            scope: params
-                .get("scope")
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| Fault::ScopeMalformed)?,
+            scope: params.get("scope").map(str::parse).transpose().map_err(|_| Fault::ScopeMalformed)?,
             state: text("state"),
             nonce: text("nonce"),
             code_challenge: challenge(params)?,
@@ -211,7 +203,7 @@ impl AuthorizationRequest {
             max_age: max_age.transpose()?,
             acr_values: words("acr_values"),
             id_token_hint: text("id_token_hint"),
-            login_hint: text("login_hint"),
+            login_hint: text("login_hint").filter(|hint| hint.len() <= MAX_LOGIN_HINT),
             ui_locales: words("ui_locales"),
             resources,
         })
@@ -229,26 +221,27 @@ fn challenge(params: &Params) -> Result<Option<CodeChallenge>, AuthorizationRequ
     match (params.get("code_challenge"), params.get("code_challenge_method")) {
         (None, None) => Ok(None),
         (None, Some(_)) => Err(Fault::ChallengeMalformed),
-        (Some(challenge), Some("S256")) => CodeChallenge::try_from(challenge.to_owned())
-            .map(Some)
-            .map_err(|_| Fault::ChallengeMalformed),
+        (Some(challenge), Some("S256")) => {
+            CodeChallenge::try_from(challenge.to_owned()).map(Some).map_err(|_| Fault::ChallengeMalformed)
+        }
         // An absent method means `plain` (RFC 7636 §4.3), which is not supported.
         (Some(_), _) => Err(Fault::ChallengeMethodUnsupported),
     }
 }
 
+/// Digits alone; Rust would read a sign too.
+fn seconds(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 fn prompt(params: &Params) -> Result<BTreeSet<Prompt>, AuthorizationRequestFault> {
-    let values = params
-        .get("prompt")
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(|value| match value {
-            "none" => Ok(Prompt::None),
-            "login" => Ok(Prompt::Login),
-            "consent" => Ok(Prompt::Consent),
-            "select_account" => Ok(Prompt::SelectAccount),
-            _ => Err(AuthorizationRequestFault::PromptUnknown),
-        });
+    let values = params.get("prompt").unwrap_or_default().split_whitespace().map(|value| match value {
+        "none" => Ok(Prompt::None),
+        "login" => Ok(Prompt::Login),
+        "consent" => Ok(Prompt::Consent),
+        "select_account" => Ok(Prompt::SelectAccount),
+        _ => Err(AuthorizationRequestFault::PromptUnknown),
+    });
     let prompt: BTreeSet<Prompt> = values.collect::<Result<_, _>>()?;
     if prompt.contains(&Prompt::None) && prompt.len() > 1 {
         return Err(AuthorizationRequestFault::PromptNoneMixed);
@@ -278,6 +271,7 @@ mod tests {
     #[case("&prompt=dance", Fault::PromptUnknown)]
     #[case("&max_age=soon", Fault::MaxAgeMalformed)]
     #[case("&max_age=-1", Fault::MaxAgeMalformed)]
+    #[case("&max_age=%2B5", Fault::MaxAgeMalformed)]
     #[case("&response_mode=fragment", Fault::ResponseModeUnsupported)]
     #[case("&code_challenge_method=S256", Fault::ChallengeMalformed)]
     #[case("&code_challenge=short&code_challenge_method=S256", Fault::ChallengeMalformed)]
@@ -306,10 +300,7 @@ mod tests {
     #[case("response_type=code%20token")]
     fn o21_02_front_channel_tokens_are_refused(#[case] query: &str) {
         let params = Params::parse(format!("client_id=c&{query}").as_bytes()).unwrap();
-        assert_eq!(
-            AuthorizationRequest::parse(&params),
-            Err(Fault::ResponseTypeUnsupported)
-        );
+        assert_eq!(AuthorizationRequest::parse(&params), Err(Fault::ResponseTypeUnsupported));
     }
 
     #[test]
@@ -317,16 +308,16 @@ mod tests {
         let more = "&display=hologram&ui_locales=xx-invalid&claims_locales=%F0%9F%8C%8D&acr_values=a%20b&login_hint=x&foo=bar";
         let request = parse(more).unwrap();
         assert_eq!(request.acr_values, ["a", "b"]);
+        let endless = format!("&login_hint={}&acr_values={}", "x".repeat(9999), "a+".repeat(9999));
+        let request = parse(&endless).unwrap();
+        assert_eq!((request.login_hint, request.acr_values.len()), (None, MAX_WORDS));
     }
 
     #[test]
     fn f2_29_f2_30_long_values_are_kept_or_refused_never_cut() {
         let state = "s".repeat(4000);
         assert_eq!(parse(&format!("&state={state}")).unwrap().state, Some(state));
-        assert_eq!(
-            parse(&format!("&nonce={}", "n".repeat(MAX_STATE + 1))),
-            Err(Fault::TooLong)
-        );
+        assert_eq!(parse(&format!("&nonce={}", "n".repeat(MAX_STATE + 1))), Err(Fault::TooLong));
     }
 
     #[test]

@@ -119,10 +119,7 @@ pub fn claims_of_scope(scope: &str) -> &'static [&'static str] {
 
 /// Every claim name that some scope releases, for `claims_supported`.
 pub fn claim_names() -> impl Iterator<Item = &'static str> {
-    ["profile", "email", "address", "phone"]
-        .into_iter()
-        .flat_map(claims_of_scope)
-        .copied()
+    ["profile", "email", "address", "phone"].into_iter().flat_map(claims_of_scope).copied()
 }
 
 impl StandardClaims {
@@ -131,14 +128,9 @@ impl StandardClaims {
         let Ok(Value::Object(all)) = serde_json::to_value(self) else {
             return Map::new();
         };
-        let wanted: Vec<&str> = scope
-            .iter()
-            .flat_map(|token| claims_of_scope(token.as_str()))
-            .copied()
-            .collect();
-        all.into_iter()
-            .filter(|(name, _)| wanted.contains(&name.as_str()))
-            .collect()
+        let wanted: Vec<&str> =
+            scope.iter().flat_map(|token| claims_of_scope(token.as_str())).copied().collect();
+        all.into_iter().filter(|(name, _)| wanted.contains(&name.as_str())).collect()
     }
 }
 

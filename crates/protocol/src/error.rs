@@ -101,22 +101,13 @@ fn allowed(c: char) -> bool {
 
 impl From<&'static str> for Description {
     fn from(text: &'static str) -> Self {
-        if text.chars().all(allowed) {
-            Self(Cow::Borrowed(text))
-        } else {
-            text.to_owned().into()
-        }
+        if text.chars().all(allowed) { Self(Cow::Borrowed(text)) } else { text.to_owned().into() }
     }
 }
 
 impl From<String> for Description {
     fn from(text: String) -> Self {
-        Self(Cow::Owned(
-            text.chars()
-                .map(|c| if allowed(c) { c } else { '?' })
-                .take(300)
-                .collect(),
-        ))
+        Self(Cow::Owned(text.chars().map(|c| if allowed(c) { c } else { '?' }).take(300).collect()))
     }
 }
 

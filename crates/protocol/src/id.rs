@@ -118,11 +118,7 @@ mod tests {
     #[test]
     fn malformed_client_ids_are_refused() {
         for text in ["", "a b", "caf\u{e9}", "tab\t", &"x".repeat(256)] {
-            assert_eq!(
-                text.parse::<ClientId>(),
-                Err(ClientIdFault::Malformed),
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<ClientId>(), Err(ClientIdFault::Malformed), "{text:?}");
         }
     }
 }

@@ -28,9 +28,7 @@ impl IntrospectionRequest {
     /// # Errors
     /// [`TokenParameterFault`].
     pub fn parse(params: &Params) -> Result<Self, TokenParameterFault> {
-        token_parameter(params).map(|token| Self {
-            token: crate::secret::PresentedToken::new(token),
-        })
+        token_parameter(params).map(|token| Self { token: crate::secret::PresentedToken::new(token) })
     }
 }
 
@@ -101,11 +99,7 @@ impl Serialize for IntrospectionResponse {
             Self::Inactive => None,
             Self::Active(token) => Some(&**token),
         };
-        Body {
-            active: token.is_some(),
-            token,
-        }
-        .serialize(serializer)
+        Body { active: token.is_some(), token }.serialize(serializer)
     }
 }
 
@@ -115,9 +109,6 @@ mod tests {
 
     #[test]
     fn in_02_an_inactive_answer_says_nothing_else() {
-        assert_eq!(
-            serde_json::to_string(&IntrospectionResponse::Inactive).unwrap(),
-            r#"{"active":false}"#
-        );
+        assert_eq!(serde_json::to_string(&IntrospectionResponse::Inactive).unwrap(), r#"{"active":false}"#);
     }
 }

@@ -5,7 +5,7 @@
 //! parameter is an error (O21-04, RFC 6749 §3.1, §3.2) unless its specification lets it repeat.
 //! Empty values count as absent. Unknown parameters are kept and ignored by those who don't ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use percent_encoding::percent_decode;
 use serde::{Deserialize, Serialize};
@@ -78,12 +78,16 @@ impl Params {
         if value.is_empty() {
             return;
         }
-        if !self.first.contains_key(&name) {
-            self.first.insert(name, value);
-        } else if REPEATABLE.contains(&name.as_str()) {
-            self.more.entry(name).or_default().push(value);
-        } else {
-            self.repeated.insert(name);
+        match self.first.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(value);
+            }
+            Entry::Occupied(place) if REPEATABLE.contains(&place.key().as_str()) => {
+                self.more.entry(place.key().clone()).or_default().push(value);
+            }
+            Entry::Occupied(place) => {
+                self.repeated.insert(place.key().clone());
+            }
         }
     }
 
@@ -115,7 +119,8 @@ impl Params {
         for (name, value) in &self.first {
             query.append_pair(name, value);
         }
-        for (name, value) in self.more.iter().flat_map(|(name, values)| values.iter().map(move |v| (name, v))) {
+        for (name, value) in self.more.iter().flat_map(|(name, values)| values.iter().map(move |v| (name, v)))
+        {
             query.append_pair(name, value);
         }
         for name in &self.repeated {
@@ -143,18 +148,9 @@ impl FromIterator<(String, String)> for Params {
 /// One form-decoded text: `+` is a space, `%XX` a byte. NUL is refused, because PostgreSQL can't
 /// hold it in text and no parameter needs it.
 fn decode(bytes: &[u8]) -> Result<String, ParamsFault> {
-    let spaced: Vec<u8> = bytes
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
-    let text = percent_decode(&spaced)
-        .decode_utf8()
-        .map_err(|_| ParamsFault::NotText)?;
-    if text.contains('\0') {
-        Err(ParamsFault::NotText)
-    } else {
-        Ok(text.into_owned())
-    }
+    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let text = percent_decode(&spaced).decode_utf8().map_err(|_| ParamsFault::NotText)?;
+    if text.contains('\0') { Err(ParamsFault::NotText) } else { Ok(text.into_owned()) }
 }
 
 /// The user name and password of HTTP Basic credentials, each form-decoded (OC-23,

@@ -27,11 +27,7 @@ impl TryFrom<String> for CodeChallenge {
     type Error = MalformedChallenge;
     fn try_from(text: String) -> Result<Self, MalformedChallenge> {
         let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if text.len() == 43 && text.bytes().all(base64url) {
-            Ok(Self(text))
-        } else {
-            Err(MalformedChallenge)
-        }
+        if text.len() == 43 && text.bytes().all(base64url) { Ok(Self(text)) } else { Err(MalformedChallenge) }
     }
 }
 
@@ -68,12 +64,7 @@ mod tests {
     fn rfc7636_4_1_length_and_alphabet() {
         assert!(CodeVerifier::parse(&"a".repeat(43)).is_some());
         assert!(CodeVerifier::parse(&"~".repeat(128)).is_some());
-        for bad in [
-            "a".repeat(42),
-            "a".repeat(129),
-            format!("{}+", "a".repeat(43)),
-            String::new(),
-        ] {
+        for bad in ["a".repeat(42), "a".repeat(129), format!("{}+", "a".repeat(43)), String::new()] {
             assert!(CodeVerifier::parse(&bad).is_none(), "{bad}");
         }
     }

@@ -19,8 +19,6 @@ impl RevocationRequest {
     /// # Errors
     /// [`TokenParameterFault`].
     pub fn parse(params: &Params) -> Result<Self, TokenParameterFault> {
-        token_parameter(params).map(|token| Self {
-            token: PresentedToken::new(token),
-        })
+        token_parameter(params).map(|token| Self { token: PresentedToken::new(token) })
     }
 }

@@ -110,11 +110,7 @@ impl Scope {
     /// Only the tokens that `keep` accepts.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
-        self.0
-            .iter()
-            .filter(|token| keep(token.as_str()))
-            .cloned()
-            .collect()
+        self.0.iter().filter(|token| keep(token.as_str())).cloned().collect()
     }
 }
 
@@ -128,10 +124,7 @@ impl FromStr for Scope {
     type Err = MalformedScope;
     /// Tolerates repeated spaces, which real clients send.
     fn from_str(text: &str) -> Result<Self, MalformedScope> {
-        text.split(' ')
-            .filter(|part| !part.is_empty())
-            .map(str::parse)
-            .collect()
+        text.split(' ').filter(|part| !part.is_empty()).map(str::parse).collect()
     }
 }
 

@@ -49,6 +49,8 @@ macro_rules! secrets {
 }
 
 secrets! {
+    /// What a browser keeps of the accounts that signed in to it.
+    DeviceCookie,
     /// An authorization code (RFC 6749 §4.1.2).
     AuthorizationCode,
     /// An access token as the client sends it (RFC 6749 §1.4).
@@ -95,11 +97,7 @@ mod tests {
 
     #[test]
     fn bcp_17_debug_is_redacted() {
-        let shown = format!(
-            "{:?} {:?}",
-            AccessToken::new("s3cret"),
-            Some(Password::new("s3cret"))
-        );
+        let shown = format!("{:?} {:?}", AccessToken::new("s3cret"), Some(Password::new("s3cret")));
         assert!(!shown.contains("s3cret"), "{shown}");
         assert!(shown.contains("AccessToken(redacted)"));
     }

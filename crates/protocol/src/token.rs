@@ -91,11 +91,7 @@ impl TokenRequest {
         if !resources.iter().all(|resource| is_resource_indicator(resource)) {
             return Err(Fault::ResourceMalformed);
         }
-        let scope = params
-            .get("scope")
-            .map(str::parse)
-            .transpose()
-            .map_err(|_| Fault::ScopeMalformed);
+        let scope = params.get("scope").map(str::parse).transpose().map_err(|_| Fault::ScopeMalformed);
         Ok(match grant_type {
             GrantType::AuthorizationCode => Self::AuthorizationCode(CodeRequest {
                 code: AuthorizationCode::new(required("code")?),
@@ -108,10 +104,9 @@ impl TokenRequest {
                 scope: scope?,
                 resources,
             }),
-            GrantType::ClientCredentials => Self::ClientCredentials(ClientCredentialsRequest {
-                scope: scope?,
-                resources,
-            }),
+            GrantType::ClientCredentials => {
+                Self::ClientCredentials(ClientCredentialsRequest { scope: scope?, resources })
+            }
         })
     }
 
@@ -155,10 +150,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(
-        "grant_type=password&username=u&password=p",
-        TokenRequestFault::UnsupportedGrantType
-    )]
+    #[case("grant_type=password&username=u&password=p", TokenRequestFault::UnsupportedGrantType)]
     #[case("grant_type=authorization_code", TokenRequestFault::Missing("code"))]
     #[case("grant_type=refresh_token", TokenRequestFault::Missing("refresh_token"))]
     #[case("code=c", TokenRequestFault::Missing("grant_type"))]
@@ -170,17 +162,8 @@ mod tests {
 
     #[test]
     fn the_three_grants() {
-        assert_eq!(
-            parse("grant_type=authorization_code&code=c"),
-            Ok(GrantType::AuthorizationCode)
-        );
-        assert_eq!(
-            parse("grant_type=refresh_token&refresh_token=r"),
-            Ok(GrantType::RefreshToken)
-        );
-        assert_eq!(
-            parse("grant_type=client_credentials"),
-            Ok(GrantType::ClientCredentials)
-        );
+        assert_eq!(parse("grant_type=authorization_code&code=c"), Ok(GrantType::AuthorizationCode));
+        assert_eq!(parse("grant_type=refresh_token&refresh_token=r"), Ok(GrantType::RefreshToken));
+        assert_eq!(parse("grant_type=client_credentials"), Ok(GrantType::ClientCredentials));
     }
 }

@@ -49,17 +49,8 @@ pub enum ApplicationType {
     Native,
 }
 
-const FORBIDDEN: [&str; 9] = [
-    "javascript",
-    "data",
-    "vbscript",
-    "file",
-    "blob",
-    "about",
-    "filesystem",
-    "ws",
-    "wss",
-];
+const FORBIDDEN: [&str; 9] =
+    ["javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "ws", "wss"];
 
 impl RedirectUri {
     /// Takes a URI for registration by a client of the given type.
@@ -101,12 +92,15 @@ impl RedirectUri {
     }
 
     /// The source expression that lets a form's answer lead there under `form-action` (BCP-22): the
-    /// origin, or the bare scheme of a private-use URI.
+    /// origin, or the bare scheme where no origin can be said: of a private-use URI, and of an IPv6
+    /// address, which a host source can't be (CSP Level 3 §2.3.1).
     pub fn csp_source(uri: &str) -> Option<String> {
         let url = Url::parse(uri).ok()?;
-        match url.scheme() {
-            "http" | "https" => Some(url.origin().ascii_serialization()),
-            scheme => Some(format!("{scheme}:")),
+        match (url.scheme(), url.host()) {
+            ("http" | "https", Some(Host::Domain(_) | Host::Ipv4(_))) => {
+                Some(url.origin().ascii_serialization())
+            }
+            (scheme, _) => Some(format!("{scheme}:")),
         }
     }
 }
@@ -227,22 +221,14 @@ mod tests {
         #[case] application: ApplicationType,
         #[case] admitted: bool,
     ) {
-        assert_eq!(
-            RedirectUri(registered.into()).admits(requested, application),
-            admitted
-        );
+        assert_eq!(RedirectUri(registered.into()).admits(requested, application), admitted);
     }
 
     #[test]
     fn bcp_22_sources() {
-        assert_eq!(
-            RedirectUri::csp_source("https://a.example:8/cb").as_deref(),
-            Some("https://a.example:8")
-        );
-        assert_eq!(
-            RedirectUri::csp_source("com.example.app:/cb").as_deref(),
-            Some("com.example.app:")
-        );
+        assert_eq!(RedirectUri::csp_source("https://a.example:8/cb").as_deref(), Some("https://a.example:8"));
+        assert_eq!(RedirectUri::csp_source("com.example.app:/cb").as_deref(), Some("com.example.app:"));
+        assert_eq!(RedirectUri::csp_source("http://[::1]:5000/cb").as_deref(), Some("http:"));
     }
 
     proptest! {

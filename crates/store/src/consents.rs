@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[derive(sqlx::FromRow)]
-struct ConsentRow {
+pub(crate) struct ConsentRow {
     id: Uuid,
     user_id: Uuid,
     client_id: String,
@@ -30,7 +30,7 @@ struct ConsentRow {
 }
 
 impl ConsentRow {
-    fn parse(self) -> Result<ConsentRecord> {
+    pub(crate) fn parse(self) -> Result<ConsentRecord> {
         let row = Row::new("consents", &self.id);
         Ok(ConsentRecord {
             id: ConsentId(self.id),

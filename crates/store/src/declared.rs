@@ -75,8 +75,14 @@ pub struct DeclaredRole {
     pub description: String,
 }
 
+impl DeclaredRole {
+    pub(crate) fn read((name, description): (String, String)) -> Result<Self> {
+        Ok(Self { name: Row::new("roles", &name).parse("name", &name)?, description })
+    }
+}
+
 #[derive(sqlx::FromRow)]
-struct ClientRow {
+pub(crate) struct ClientRow {
     id: String,
     metadata: Json<Value>,
     settings: Json<Value>,
@@ -87,7 +93,7 @@ struct ClientRow {
 }
 
 impl ClientRow {
-    fn parse(self) -> Result<ClientRecord> {
+    pub(crate) fn parse(self) -> Result<ClientRecord> {
         let row = Row::new("clients", &self.id);
         Ok(ClientRecord {
             id: row.parse("id", &self.id)?,
@@ -102,9 +108,15 @@ impl ClientRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct DefinitionRow {
+pub(crate) struct DefinitionRow {
     name: String,
     definition: Json<Value>,
+}
+
+impl DefinitionRow {
+    pub(crate) fn parse<T: serde::de::DeserializeOwned>(self, table: &'static str) -> Result<T> {
+        Row::new(table, &self.name).document("definition", self.definition)
+    }
 }
 
 impl Store {
@@ -130,8 +142,7 @@ impl Store {
     /// [`StoreError`](crate::StoreError).
     pub async fn scopes(&self) -> Result<Vec<ScopeDefinition>> {
         let rows = all!(self, DefinitionRow, statement::SCOPES)?;
-        let parse = |row: DefinitionRow| Row::new("scopes", &row.name).document("definition", row.definition);
-        rows.into_iter().map(parse).collect()
+        rows.into_iter().map(|row| row.parse("scopes")).collect()
     }
 
     /// Every resource server, by identifier.
@@ -140,10 +151,7 @@ impl Store {
     /// [`StoreError`](crate::StoreError).
     pub async fn resource_servers(&self) -> Result<Vec<ResourceServer>> {
         let rows = all!(self, DefinitionRow, statement::RESOURCE_SERVERS)?;
-        let parse = |row: DefinitionRow| {
-            Row::new("resource_servers", &row.name).document("definition", row.definition)
-        };
-        rows.into_iter().map(parse).collect()
+        rows.into_iter().map(|row| row.parse("resource_servers")).collect()
     }
 
     /// Every declared role, by name.
@@ -151,11 +159,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn roles(&self) -> Result<Vec<DeclaredRole>> {
-        let rows = all!(self, (String, String), statement::ROLES)?;
-        let parse = |(name, description): (String, String)| {
-            Ok(DeclaredRole { name: Row::new("roles", &name).parse("name", &name)?, description })
-        };
-        rows.into_iter().map(parse).collect()
+        all!(self, (String, String), statement::ROLES)?.into_iter().map(DeclaredRole::read).collect()
     }
 
     /// How often cached things were changed; see [`Changes`].

@@ -33,6 +33,9 @@ pub(crate) struct LineRow {
     g_created_at: DateTime<Utc>,
     g_revoked_at: Option<DateTime<Utc>>,
     g_expires_at: DateTime<Utc>,
+    k_disabled: bool,
+    c_scope: String,
+    c_resources: Json<Value>,
     c_withdrawn_at: Option<DateTime<Utc>>,
     c_expires_at: Option<DateTime<Utc>>,
     s_ended_at: Option<DateTime<Utc>>,
@@ -61,8 +64,12 @@ impl LineRow {
             expires_at: self.g_expires_at,
         };
         let user_roles = Row::new("users", &self.g_user_id).document("roles", self.u_roles)?;
+        let consent = Row::new("consents", &self.g_consent_id);
         Ok(GrantLine {
             grant,
+            client_disabled: self.k_disabled,
+            consent_scope: consent.parse("scope", &self.c_scope)?,
+            consent_resources: consent.document("resources", self.c_resources)?,
             consent_withdrawn_at: self.c_withdrawn_at,
             consent_expires_at: self.c_expires_at,
             session_ended_at: self.s_ended_at,

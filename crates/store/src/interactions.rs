@@ -74,15 +74,6 @@ impl Tx {
         .map(drop)
     }
 
-    /// Writes the purpose of an interaction again. `version` in the record is the one that was read; the
-    /// row gets the next. No row if another transition came first or the interaction is complete.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn save_interaction(&mut self, interaction: &InteractionRecord) -> Result<u64> {
-        change!(self, statement::SAVE, interaction.id.0, interaction.version, Json(&interaction.purpose))
-    }
-
     /// Completes an interaction at the version that was read. One caller gets the row.
     ///
     /// # Errors

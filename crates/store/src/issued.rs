@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use jose::Digest;
-use protocol::{GrantId, TokenId};
+use protocol::{ClientId, GrantId, TokenId};
 use serde_json::Value;
 use sqlx::types::Json;
 use tokens::grant::{AccessTokenRecord, GrantLine, RefreshKind, RefreshRecord};
@@ -110,6 +110,15 @@ impl Store {
         }
         let row = optional!(self, AccessRow, statement::GRANTLESS_ACCESS, key)?;
         row.map(|row| Ok((row.parse()?, None))).transpose()
+    }
+
+    /// Whether a client is registered and not disabled, as the database has it now: what a token
+    /// without a grant lives by.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn client_is_enabled(&self, id: &ClientId) -> Result<bool> {
+        scalar!(self, bool, statement::CLIENT_IS_ENABLED, id.as_str())
     }
 
     /// Whether a JWT access token was revoked on its own.

@@ -10,7 +10,8 @@
 //! * The `sql` module holds every statement once, for both engines.
 //! * The other modules are the verbs: [`declared`] (clients, scopes, roles), [`people`] (users and
 //!   their factors), [`sessions`], [`interactions`], [`consents`], [`grants`] (and codes),
-//!   [`issued`] (tokens and marks), [`signing_keys`], [`trail`] (audit), [`sweep`].
+//!   [`issued`] (tokens and marks), [`signing_keys`], [`trail`] (audit), [`sweep`], and what is for
+//!   the command line alone, [`operate`].
 //!
 //! Times are cut to microseconds on their way in, so that both engines compare them alike.
 
@@ -21,6 +22,7 @@ mod error;
 pub mod grants;
 pub mod interactions;
 pub mod issued;
+pub mod operate;
 pub mod people;
 mod row;
 pub mod schema;
@@ -33,6 +35,7 @@ pub mod trail;
 pub use declared::{ChangeListener, Changes, DeclaredRole};
 pub use engine::{Lock, Store, StoreOptions, Tx};
 pub use error::{Result, StoreError};
+pub use operate::{ConsentFilter, UserFilter};
 pub use schema::SchemaState;
 pub use sweep::{SweepPlan, Swept};
 pub use trail::AuditFilter;

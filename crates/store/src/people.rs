@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use crate::{
     Store, Tx,
-    engine::{all, change, on_store, on_tx, optional, scalar},
+    engine::{all, change, on_store, on_tx, optional, returning, scalar},
     error::Result,
     row::{Micros, Row},
     sql::people as statement,
 };
 
 #[derive(sqlx::FromRow)]
-struct UserRow {
+pub(crate) struct UserRow {
     id: Uuid,
     username: String,
     password: Option<String>,
@@ -33,7 +33,7 @@ struct UserRow {
 }
 
 impl UserRow {
-    fn parse(self) -> Result<User> {
+    pub(crate) fn parse(self) -> Result<User> {
         let row = Row::new("users", &self.id);
         let password = self.password.map(PasswordHash::from_phc).transpose();
         Ok(User {
@@ -55,7 +55,7 @@ struct TotpRow {
     user_id: Uuid,
     sealed_seed: Vec<u8>,
     last_step: i64,
-    confirmed_at: Option<DateTime<Utc>>,
+    confirmed_at: DateTime<Utc>,
 }
 
 impl Store {
@@ -93,7 +93,7 @@ impl Store {
             user: UserId(row.user_id),
             sealed_seed: row.sealed_seed,
             last_step: row.last_step,
-            confirmed_at: row.confirmed_at,
+            confirmed_at: Some(row.confirmed_at),
         }))
     }
 
@@ -119,8 +119,19 @@ impl Store {
 }
 
 impl Tx {
+    /// The user of that name, even if disabled; read in a transaction that holds
+    /// [`Lock::Declarations`](crate::Lock) and is going to change them.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn user_by_name(&mut self, name: &Username) -> Result<Option<User>> {
+        let rows = returning!(self, UserRow, statement::BY_NAME, name.as_str())?;
+        rows.into_iter().next().map(UserRow::parse).transpose()
+    }
+
     /// Inserts a user, or writes what is declared about one again: name, claims, roles, policy,
-    /// whether disabled. The password is written with a new user only.
+    /// whether disabled. The password is written with a new user only; of another one it is changed by
+    /// [`change_password`](Self::change_password).
     ///
     /// # Errors
     /// [`StoreError::Conflict`](crate::StoreError::Conflict) if another user has the name.
@@ -173,24 +184,20 @@ impl Tx {
         Ok(rows)
     }
 
-    /// Keeps an authenticator that waits for its first code, in place of one that never got it. No
-    /// row if the user has a confirmed one, which must be reset first.
+    /// Sets up an authenticator that proved itself by its first code. `replaces` is when the one that
+    /// it takes the place of was set up, as it was read; without, there must be none. One caller gets
+    /// the row.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
-    pub async fn start_totp(&mut self, credential: &TotpCredential) -> Result<u64> {
-        change!(self, statement::START_TOTP, credential.user.0, &credential.sealed_seed, credential.last_step)
-    }
-
-    /// Confirms the waiting authenticator by its first code. `sealed_seed` is the stored seed that
-    /// the code was checked against: if another tab has begun anew meanwhile, there is no row, and
-    /// nobody is left with an authenticator whose seed they never saw. One caller gets the row.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn confirm_totp(&mut self, effect: &TotpConfirmation, sealed_seed: &[u8]) -> Result<u64> {
+    pub async fn enrol_totp(
+        &mut self,
+        effect: &TotpConfirmation,
+        sealed_seed: &[u8],
+        replaces: Option<DateTime<Utc>>,
+    ) -> Result<u64> {
         let at = effect.at.us();
-        change!(self, statement::CONFIRM_TOTP, effect.user.0, effect.step, at, sealed_seed)
+        change!(self, statement::ENROL_TOTP, effect.user.0, sealed_seed, effect.step, at, replaces.us())
     }
 
     /// Moves the last accepted step forward (RFC 6238 §5.2). One caller per code gets the row.

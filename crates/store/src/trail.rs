@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use audit::{Event, EventKind};
+use audit::{Event, EventKind, Outcome};
 use chrono::{DateTime, Utc};
 use protocol::{ClientId, ConsentId, CorrelationId, GrantId, InteractionId, SessionId, UserId};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, Tx,
-    engine::{all, change, on_store, on_tx},
+    engine::{all, change, on_store, on_tx, scalar},
     error::Result,
     row::{Micros, Row},
     sql::audit as statement,
@@ -30,8 +30,31 @@ pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
     /// Before this time.
     pub until: Option<DateTime<Utc>>,
+    /// That ended like this.
+    pub outcome: Option<Outcome>,
+    /// Of the request that has this name in logs.
+    pub correlation: Option<CorrelationId>,
     /// Older than this event: the last of the previous page.
     pub before: Option<Uuid>,
+}
+
+/// Runs a statement whose first parameters are the conditions of a filter.
+macro_rules! filtered {
+    ($run:ident, $store:expr, $row:ty, $sql:expr, $filter:expr $(, $arg:expr)*) => {
+        $run!(
+            $store,
+            $row,
+            $sql,
+            $filter.user.map(|user| user.0),
+            $filter.client.as_ref().map(ClientId::as_str),
+            $filter.kind.map(EventKind::as_str),
+            $filter.since.us(),
+            $filter.until.us(),
+            $filter.outcome.map(Outcome::as_str),
+            $filter.correlation.map(|correlation| correlation.0)
+            $(, $arg)*
+        )
+    };
 }
 
 #[derive(sqlx::FromRow)]
@@ -82,19 +105,35 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn audit_events(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<Event>> {
-        let rows = all!(
-            self,
-            EventRow,
-            statement::SELECT,
-            filter.user.map(|user| user.0),
-            filter.client.as_ref().map(ClientId::as_str),
-            filter.kind.map(EventKind::as_str),
-            filter.since.us(),
-            filter.until.us(),
-            filter.before,
-            i64::from(limit),
-        )?;
+        let limit = i64::from(limit);
+        let rows = filtered!(all, self, EventRow, statement::SELECT, filter, filter.before, limit)?;
         rows.into_iter().map(EventRow::parse).collect()
+    }
+
+    /// At most `limit` events after the event `after`, oldest first. The filter's `before` does not
+    /// count here.
+    ///
+    /// Events are ordered by their ids, which nodes make before they commit: one that comes from a
+    /// slow transaction may turn up behind a later one.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn audit_events_after(
+        &self,
+        filter: &AuditFilter,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        let rows = filtered!(all, self, EventRow, statement::FORWARD, filter, after, i64::from(limit))?;
+        rows.into_iter().map(EventRow::parse).collect()
+    }
+
+    /// How many events there are, whatever the page.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn count_audit_events(&self, filter: &AuditFilter) -> Result<i64> {
+        filtered!(scalar, self, i64, statement::COUNT, filter)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Redeeming an authorization code (RFC 6749 §4.1.3).
 
 use chrono::{DateTime, Utc};
+use consent::Catalogue;
 use jose::digest::Digest;
 use protocol::{GrantId, client::GrantType, pkce::CodeVerifier, token::CodeRequest};
 
@@ -96,6 +97,7 @@ pub fn redeem(
     client: &AuthenticatedClient,
     request: &CodeRequest,
     found: Option<(CodeRecord, GrantLine)>,
+    catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> Result<RedeemableCode, CodeRefusal> {
     let refuse = |fault| CodeRefusal { fault, revoke: None };
@@ -104,7 +106,7 @@ pub fn redeem(
         return Err(refuse(CodeFault::GrantNotAllowed));
     }
     let (record, line) = found.ok_or(refuse(CodeFault::Unknown))?;
-    if record.client != client.id {
+    if record.client != client.id || line.grant.client != client.id {
         return Err(refuse(CodeFault::OtherClient));
     }
     if record.consumed_at.is_some() {
@@ -116,7 +118,7 @@ pub fn redeem(
     redirect_uri(request, &record).map_err(refuse)?;
     let verifier = verifier(request, &record).map_err(refuse)?;
     oxide::redeem(client, &record, &line.grant.scope, verifier.as_ref()).map_err(refuse)?;
-    let grant = line.live(now).map_err(|end| refuse(CodeFault::Ended(end)))?;
+    let grant = line.live(catalogue, now).map_err(|end| refuse(CodeFault::Ended(end)))?;
     Ok(RedeemableCode { record, grant })
 }
 
@@ -149,6 +151,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        checks::tests::catalogue,
         client::tests::{client, confidential},
         grant::tests::{line, now},
     };
@@ -189,7 +192,7 @@ mod tests {
 
     fn run(case: Case) -> Result<(), CodeRefusal> {
         let client = AuthenticatedClient::for_tests(client());
-        redeem(&client, &case.request, Some((case.record, case.line)), now()).map(|_| ())
+        redeem(&client, &case.request, Some((case.record, case.line)), &catalogue(), now()).map(|_| ())
     }
 
     #[test]
@@ -199,6 +202,7 @@ mod tests {
 
     #[rstest]
     #[case(|c: &mut Case| c.record.client = "other".parse().unwrap(), CodeFault::OtherClient)]
+    #[case(|c: &mut Case| c.line.grant.client = "other".parse().unwrap(), CodeFault::OtherClient)]
     #[case(|c: &mut Case| c.record.expires_at = now(), CodeFault::Expired)]
     #[case(|c: &mut Case| c.request.redirect_uri = Some("https://app.example/cb/".into()), CodeFault::RedirectUri)]
     #[case(|c: &mut Case| c.request.code_verifier = None, CodeFault::VerifierMissing)]
@@ -206,6 +210,8 @@ mod tests {
     #[case(|c: &mut Case| c.request.code_verifier = Some(CodeVerifierText::new("a".repeat(43))), CodeFault::VerifierWrong)]
     #[case(|c: &mut Case| c.request.code_verifier = Some(CodeVerifierText::new("short")), CodeFault::VerifierWrong)]
     #[case(|c: &mut Case| c.line.consent_withdrawn_at = Some(now()), CodeFault::Ended(GrantEnd::ConsentWithdrawn))]
+    #[case(|c: &mut Case| c.line.client_disabled = true, CodeFault::Ended(GrantEnd::ClientDisabled))]
+    #[case(|c: &mut Case| c.line.consent_scope = "email".parse().unwrap(), CodeFault::Ended(GrantEnd::NothingLeft))]
     fn bcp_05_bcp_20_f2_14_o21_05_refusals_revoke_nothing(
         #[case] change: fn(&mut Case),
         #[case] fault: CodeFault,
@@ -238,10 +244,14 @@ mod tests {
         case.record.code_challenge = None;
         case.request.code_verifier = None;
         case.request.redirect_uri = None;
-        let refusal = redeem(&client, &case.request, Some((case.record.clone(), case.line.clone())), now());
+        let run = |case: &Case| {
+            let found = Some((case.record.clone(), case.line.clone()));
+            redeem(&client, &case.request, found, &catalogue(), now())
+        };
+        let refusal = run(&case);
         assert_eq!(refusal.unwrap_err().fault, CodeFault::RedirectUri);
         case.request.redirect_uri = Some("https://app.example/cb".into());
-        assert!(redeem(&client, &case.request, Some((case.record, case.line)), now()).is_ok());
+        assert!(run(&case).is_ok());
     }
 
     #[test]

@@ -66,7 +66,10 @@ pub fn client_credentials(
         Some(_) => return Err(ClientGrantFault::ScopeNotAllowed),
     };
     if scope.is_empty() {
-        return Err(ClientGrantFault::NoScope);
+        // A named resource for which the client has no scope is no target (RFC 8707 §2).
+        return Err(named.into_iter().next().map_or(ClientGrantFault::NoScope, |resource| {
+            ClientGrantFault::Audience(AudienceFault::UnknownResource(resource))
+        }));
     }
     let scope = oxide::client_credentials(client, &scope).ok_or(ClientGrantFault::ScopeNotAllowed)?;
     let audience =

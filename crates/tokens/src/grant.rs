@@ -2,9 +2,11 @@
 //!
 //! Consent is the parent of tokens: token → grant → consent. Nothing below a consent is touched
 //! when it ends; every use loads the whole line ([`GrantLine`]) and asks [`GrantLine::live`], whose
-//! answer [`LiveGrant`] is the only way to a new token.
+//! answer [`LiveGrant`] is the only way to a new token. What it may still do is found anew each time,
+//! too: a consent that was narrowed or a role that was taken away counts from the next use on (F2-17).
 
 use chrono::{DateTime, Utc};
+use consent::{AudienceFault, Catalogue, Role, TokenTarget, openid::OFFLINE_ACCESS};
 use jose::digest::Digest;
 use protocol::{
     ClientId, ConsentId, GrantId, Scope, SessionId, TokenId, UserId,
@@ -146,13 +148,20 @@ pub struct AccessTokenRecord {
 pub struct GrantLine {
     /// The grant.
     pub grant: GrantRecord,
+    /// Whether its client was disabled.
+    pub client_disabled: bool,
+    /// The scope that the consent has now; narrower than the grant's if it was narrowed since.
+    pub consent_scope: Scope,
+    /// The resource servers that the consent has now.
+    pub consent_resources: Vec<String>,
     /// When the consent was withdrawn.
     pub consent_withdrawn_at: Option<DateTime<Utc>>,
     /// When the consent ends.
     pub consent_expires_at: Option<DateTime<Utc>>,
-    /// When the session ended; also set once its row is gone.
+    /// When the session was ended; `None` while it goes on, and once its row is gone.
     pub session_ended_at: Option<DateTime<Utc>>,
-    /// When the session ends whatever happens.
+    /// When the session ends whatever happens; `None` only once its row is gone, which counts as
+    /// ended.
     pub session_expires_at: Option<DateTime<Utc>>,
     /// When the person was disabled.
     pub user_disabled_at: Option<DateTime<Utc>>,
@@ -181,9 +190,15 @@ pub enum GrantEnd {
     /// The person was disabled.
     #[error("user_disabled")]
     UserDisabled,
+    /// The client was disabled.
+    #[error("client_disabled")]
+    ClientDisabled,
+    /// Of what was granted, the consent and the person's roles allow nothing any more (F2-17).
+    #[error("nothing_left")]
+    NothingLeft,
 }
 
-/// A grant that is proven to live at the time of asking.
+/// A grant that is proven to live at the time of asking, cut to what it may still do.
 #[derive(Clone, Debug)]
 pub struct LiveGrant {
     grant: GrantRecord,
@@ -192,40 +207,65 @@ pub struct LiveGrant {
 }
 
 impl GrantLine {
-    /// Whether everything in the line lives.
+    /// Whether everything in the line lives, and what the grant may still do: of its own scope and
+    /// audience what the consent has now, what the person's roles allow now, and what the catalogue
+    /// still knows (F2-17).
     ///
     /// # Errors
     /// The first [`GrantEnd`] from the grant upwards.
-    pub fn live(self, now: DateTime<Utc>) -> Result<LiveGrant, GrantEnd> {
-        if self.grant.revoked_at.is_some() {
-            return Err(GrantEnd::Revoked);
+    pub fn live(mut self, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<LiveGrant, GrantEnd> {
+        self.stands(now)?;
+        let (scope, audience) = self.remaining(catalogue);
+        // To be away from nothing is nothing.
+        if scope.filtered(|name| name != OFFLINE_ACCESS).is_empty() {
+            return Err(GrantEnd::NothingLeft);
         }
-        if self.grant.expires_at <= now {
-            return Err(GrantEnd::Expired);
-        }
-        if self.consent_withdrawn_at.is_some() {
-            return Err(GrantEnd::ConsentWithdrawn);
-        }
-        if self.consent_expires_at.is_some_and(|end| end <= now) {
-            return Err(GrantEnd::ConsentExpired);
-        }
+        // Who may no longer stay when the person goes, goes with them (BL-04, OC-15).
+        let lost_offline = self.grant.scope.contains(OFFLINE_ACCESS) && !scope.contains(OFFLINE_ACCESS);
+        self.grant.session_bound |= lost_offline;
         let session_over =
             self.session_ended_at.is_some() || self.session_expires_at.is_none_or(|end| end <= now);
         if self.grant.session_bound && session_over {
             return Err(GrantEnd::SessionEnded);
         }
-        if self.user_disabled_at.is_some() {
-            return Err(GrantEnd::UserDisabled);
-        }
         let session_end = self.session_expires_at.filter(|_| self.grant.session_bound);
         let ends = [Some(self.grant.expires_at), self.consent_expires_at, session_end];
         let ends_at = ends.into_iter().flatten().min().unwrap_or(self.grant.expires_at);
-        Ok(LiveGrant { grant: self.grant, user_roles: self.user_roles, ends_at })
+        let grant = GrantRecord { scope, audience, ..self.grant };
+        Ok(LiveGrant { grant, user_roles: self.user_roles, ends_at })
+    }
+
+    /// Whether grant, consent, person and client all stand.
+    fn stands(&self, now: DateTime<Utc>) -> Result<(), GrantEnd> {
+        let ends = [
+            (self.grant.revoked_at.is_some(), GrantEnd::Revoked),
+            (self.grant.expires_at <= now, GrantEnd::Expired),
+            (self.consent_withdrawn_at.is_some(), GrantEnd::ConsentWithdrawn),
+            (self.consent_expires_at.is_some_and(|end| end <= now), GrantEnd::ConsentExpired),
+            (self.user_disabled_at.is_some(), GrantEnd::UserDisabled),
+            (self.client_disabled, GrantEnd::ClientDisabled),
+        ];
+        ends.into_iter().find(|(over, _)| *over).map_or(Ok(()), |(_, end)| Err(end))
+    }
+
+    /// The scope and the audience that are left of the grant's.
+    fn remaining(&self, catalogue: &Catalogue) -> (Scope, Vec<String>) {
+        let granted = &self.grant.scope;
+        let held: Vec<Role> = self.user_roles.iter().filter_map(|role| role.parse().ok()).collect();
+        let mut audience = self.grant.audience.clone();
+        audience.retain(|resource| self.consent_resources.contains(resource));
+        let allowed = consent::held_scope(&granted.intersection(&self.consent_scope), &held, catalogue);
+        let scope = allowed.filtered(|name| {
+            let of = catalogue.scope(name).and_then(|definition| definition.audience.as_ref());
+            of.is_none_or(|of| audience.contains(of))
+        });
+        let audience = consent::still_reached(&audience, granted, &scope, catalogue);
+        (scope, audience)
     }
 }
 
 impl LiveGrant {
-    /// The grant.
+    /// The grant, its scope and audience cut to what is left of them.
     pub const fn grant(&self) -> &GrantRecord {
         &self.grant
     }
@@ -239,73 +279,30 @@ impl LiveGrant {
     pub const fn ends_at(&self) -> DateTime<Utc> {
         self.ends_at
     }
+
+    /// What one access token of this grant is for (RFC 8707 §2.2): `scope`, which was narrowed from
+    /// the grant's if at all, at the one resource server that it reaches or that is named.
+    ///
+    /// # Errors
+    /// [`AudienceFault`]; also where a resource is named for which there is no scope, because a
+    /// token that allows nothing there would still be accepted there.
+    pub fn target(
+        &self,
+        scope: &Scope,
+        resources: &[String],
+        catalogue: &Catalogue,
+    ) -> Result<TokenTarget, AudienceFault> {
+        let scope = scope.intersection(&self.grant.scope);
+        let audience = consent::still_reached(&self.grant.audience, &self.grant.scope, &scope, catalogue);
+        let target = consent::narrow(&scope, &audience, resources, catalogue)?;
+        match &target.audience {
+            Some(resource) if target.scope.is_empty() => {
+                Err(AudienceFault::UnknownResource(resource.clone()))
+            }
+            _ => Ok(target),
+        }
+    }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use chrono::Duration;
-    use rstest::rstest;
-    use uuid::Uuid;
-
-    use super::*;
-
-    pub(crate) fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
-    }
-
-    pub(crate) fn line() -> GrantLine {
-        let end = Some(now() + Duration::hours(2));
-        GrantLine {
-            grant: GrantRecord {
-                id: GrantId(Uuid::from_u128(1)),
-                consent: ConsentId(Uuid::from_u128(2)),
-                client: "app".parse().unwrap(),
-                user: UserId(Uuid::from_u128(3)),
-                session: SessionId(Uuid::from_u128(4)),
-                session_bound: true,
-                scope: "openid accounts:read".parse().unwrap(),
-                audience: vec!["https://bank.example/api".into()],
-                auth_time: now(),
-                acr: Acr::CustomerAuthentication,
-                amr: vec![Amr::Pwd],
-                created_at: now(),
-                revoked_at: None,
-                expires_at: now() + Duration::days(1),
-            },
-            consent_withdrawn_at: None,
-            consent_expires_at: Some(now() + Duration::hours(3)),
-            session_ended_at: None,
-            session_expires_at: end,
-            user_disabled_at: None,
-            user_roles: vec!["account-viewer".into()],
-        }
-    }
-
-    #[rstest]
-    #[case(|l: &mut GrantLine| l.grant.revoked_at = Some(now()), GrantEnd::Revoked)]
-    #[case(|l: &mut GrantLine| l.grant.expires_at = now(), GrantEnd::Expired)]
-    #[case(|l: &mut GrantLine| l.consent_withdrawn_at = Some(now()), GrantEnd::ConsentWithdrawn)]
-    #[case(|l: &mut GrantLine| l.consent_expires_at = Some(now()), GrantEnd::ConsentExpired)]
-    #[case(|l: &mut GrantLine| l.session_ended_at = Some(now()), GrantEnd::SessionEnded)]
-    #[case(|l: &mut GrantLine| l.session_expires_at = None, GrantEnd::SessionEnded)]
-    #[case(|l: &mut GrantLine| l.user_disabled_at = Some(now()), GrantEnd::UserDisabled)]
-    fn anything_dead_above_kills_a_grant(#[case] kill: fn(&mut GrantLine), #[case] end: GrantEnd) {
-        let mut line = line();
-        assert!(line.clone().live(now()).is_ok());
-        kill(&mut line);
-        assert_eq!(line.live(now()).unwrap_err(), end);
-    }
-
-    #[test]
-    fn bl_04_a_lasting_grant_outlives_its_session() {
-        let mut line = line();
-        line.grant.session_bound = false;
-        line.session_ended_at = Some(now());
-        assert_eq!(line.live(now()).unwrap().ends_at(), now() + Duration::hours(3));
-    }
-
-    #[test]
-    fn a_grant_ends_with_the_first_of_its_line() {
-        assert_eq!(line().live(now()).unwrap().ends_at(), now() + Duration::hours(2));
-    }
-}
+pub(crate) mod tests;

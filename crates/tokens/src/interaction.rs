@@ -45,6 +45,8 @@ pub enum Purpose {
     Account,
     /// To set up an authenticator, or another one in place of it.
     Authenticator,
+    /// To sign in anew, because what comes next on the account pages wants it.
+    Reauthentication,
 }
 
 impl InteractionRecord {

@@ -211,7 +211,8 @@ impl Mint<'_> {
         if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt }
     }
 
-    /// Makes an ID token, signed as the client registered. `nonce` is echoed from the request; a
+    /// Makes the ID token that goes with an access token, signed as the client registered; none
+    /// where the access token has no `openid` scope (OC-10). `nonce` is echoed from the request; a
     /// refreshed ID token has none (OC-14).
     ///
     /// # Errors
@@ -220,10 +221,13 @@ impl Mint<'_> {
         &self,
         client: &AuthenticatedClient,
         live: &LiveGrant,
-        access_token: &AccessToken,
+        access: &MintedToken,
         nonce: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<String, MintFault> {
+    ) -> Result<Option<String>, MintFault> {
+        if !access.claims.scope.contains("openid") {
+            return Ok(None);
+        }
         let client = client.client();
         let algorithm = client.id_token_algorithm;
         let key = self.keyring.signer(algorithm).ok_or(MintFault::NoKey(algorithm))?;
@@ -238,10 +242,10 @@ impl Mint<'_> {
             acr: grant.acr,
             amr: &grant.amr,
             sid: grant.session,
-            at_hash: half_hash(algorithm, access_token.expose()),
+            at_hash: half_hash(algorithm, access.token.expose()),
             nonce,
         };
-        Ok(key.sign("JWT", &claims)?)
+        Ok(Some(key.sign("JWT", &claims)?))
     }
 }
 

@@ -4,7 +4,7 @@
 //! line above it; here it is decided whether it lives, and what may be said about it.
 
 use chrono::{DateTime, Utc};
-use consent::{Catalogue, ResourceServer};
+use consent::{Catalogue, ResourceServer, Role};
 use jose::digest::{Digest, sha256};
 use protocol::{
     GrantId, TokenId, UserId,
@@ -26,8 +26,22 @@ pub struct FoundAccessToken {
     pub digest: Option<Digest>,
     /// Whether it was revoked on its own.
     pub revoked: bool,
-    /// Its grant's line; a token with a grant id and no line is dead.
-    pub line: Option<GrantLine>,
+    /// What stands above it now.
+    pub above: Above,
+}
+
+/// What stands above an access token.
+#[derive(Clone, Debug)]
+pub enum Above {
+    /// Its grant, with everything above that.
+    Grant(Box<GrantLine>),
+    /// The client that acted for itself, and whether it still may.
+    Client {
+        /// Whether it is registered and not disabled.
+        enabled: bool,
+    },
+    /// The grant is gone.
+    Nothing,
 }
 
 /// Why an access token opens nothing; a stable code for the audit trail.
@@ -45,6 +59,9 @@ pub enum DeadToken {
     /// Its grant no longer lives.
     #[error("{0}")]
     Grant(GrantEnd),
+    /// The client that acted for itself was disabled.
+    #[error("client_disabled")]
+    ClientDisabled,
     /// It is for somebody else.
     #[error("foreign_audience")]
     ForeignAudience,
@@ -58,29 +75,43 @@ pub struct LiveToken {
 }
 
 impl FoundAccessToken {
-    /// Whether it and everything above it lives.
+    /// Whether it and everything above it lives. What comes out says no more than the grant allows
+    /// now: scope and audience are cut to what is left of it (F2-17).
     ///
     /// # Errors
     /// [`DeadToken`].
-    pub fn live(self, now: DateTime<Utc>) -> Result<LiveToken, DeadToken> {
+    pub fn live(self, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<LiveToken, DeadToken> {
         if self.revoked {
             return Err(DeadToken::Revoked);
         }
         if self.claims.exp <= now.timestamp() {
             return Err(DeadToken::Expired);
         }
-        let grant = match (self.claims.grant_id, self.line) {
-            (None, _) => None,
-            (Some(_), None) => return Err(DeadToken::Unknown),
-            (Some(id), Some(line)) if line.grant.id == id => Some(line.live(now).map_err(DeadToken::Grant)?),
-            (Some(_), Some(_)) => return Err(DeadToken::Unknown),
-        };
-        Ok(LiveToken { claims: self.claims, grant })
+        let mut claims = self.claims;
+        match (claims.grant_id, self.above) {
+            (None, Above::Client { enabled: true }) => Ok(LiveToken { claims, grant: None }),
+            (None, Above::Client { enabled: false }) => Err(DeadToken::ClientDisabled),
+            (Some(id), Above::Grant(line))
+                if line.grant.id == id && line.grant.client == claims.client_id =>
+            {
+                let live = line.live(catalogue, now).map_err(DeadToken::Grant)?;
+                let grant = live.grant();
+                let scope = claims.scope.intersection(&grant.scope);
+                if scope.is_empty() {
+                    return Err(DeadToken::Grant(GrantEnd::NothingLeft));
+                }
+                claims.aud.retain(|audience| *audience == claims.iss || grant.audience.contains(audience));
+                claims.aud = consent::still_reached(&claims.aud, &claims.scope, &scope, catalogue);
+                claims.scope = scope;
+                Ok(LiveToken { claims, grant: Some(live) })
+            }
+            _ => Err(DeadToken::Unknown),
+        }
     }
 }
 
 impl LiveToken {
-    /// What it says.
+    /// What it says, as far as it still holds.
     pub const fn claims(&self) -> &AccessTokenClaims {
         &self.claims
     }
@@ -92,12 +123,12 @@ pub struct IntrospectionCaller(ResourceServer);
 
 impl IntrospectionCaller {
     /// Holds the presented secret against the catalogue. `None` is a 401.
-    pub fn authenticate(presented: &Presented, catalogue: &Catalogue) -> Option<Self> {
+    pub fn authenticate(presented: &Presented, catalogue: &Catalogue, now: DateTime<Utc>) -> Option<Self> {
         let (id, secret) = presented.secret()?;
         let digest = sha256(secret.expose());
         let matches = |server: &&ResourceServer| {
             let credential = server.introspection.as_ref();
-            credential.is_some_and(|known| known.id.as_str() == id && known.secret == digest)
+            credential.is_some_and(|known| known.id.as_str() == id && known.accepts(digest, now))
         };
         catalogue.resource_servers().find(matches).cloned().map(Self)
     }
@@ -116,7 +147,7 @@ pub fn introspect(
     catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> (IntrospectionResponse, Option<DeadToken>) {
-    let live = found.ok_or(DeadToken::Unknown).and_then(|token| token.live(now));
+    let live = found.ok_or(DeadToken::Unknown).and_then(|token| token.live(catalogue, now));
     let for_caller = live.and_then(|token| {
         let ours = token.claims.aud.iter().any(|audience| audience == caller.audience());
         if ours { Ok(token) } else { Err(DeadToken::ForeignAudience) }
@@ -127,20 +158,23 @@ pub fn introspect(
     }
 }
 
-/// Only what concerns the asker: its own scopes, not those about the person (IN-04), and of the
-/// roles only those that the person still holds.
+/// Only what concerns the asker: its own scopes, not those about the person (IN-04), and the roles
+/// that these still give to the person, or to the client that acts for itself.
 fn describe(token: LiveToken, caller: &IntrospectionCaller, catalogue: &Catalogue) -> ActiveToken {
     let LiveToken { mut claims, grant } = token;
-    if let Some(grant) = grant {
-        claims.roles.retain(|role| grant.user_roles().contains(role));
-    }
     let concerns = |name: &str| {
         catalogue
             .scope(name)
             .is_some_and(|definition| definition.audience.as_deref() == Some(caller.audience()))
     };
+    let scope = claims.scope.filtered(concerns);
+    if let Some(grant) = grant {
+        let held: Vec<Role> = grant.user_roles().iter().filter_map(|role| role.parse().ok()).collect();
+        let given = consent::roles_for(&scope, caller.audience(), catalogue, &held);
+        claims.roles.retain(|role| given.iter().any(|given| given.as_str() == role));
+    }
     ActiveToken {
-        scope: claims.scope.filtered(concerns),
+        scope,
         client_id: claims.client_id,
         sub: claims.sub,
         exp: claims.exp,
@@ -175,10 +209,13 @@ pub enum UserinfoFault {
 pub fn userinfo_subject(
     found: Option<FoundAccessToken>,
     issuer: &str,
+    catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> Result<(UserId, LiveToken), UserinfoFault> {
-    let live =
-        found.ok_or(DeadToken::Unknown).and_then(|token| token.live(now)).map_err(UserinfoFault::Dead)?;
+    let live = found
+        .ok_or(DeadToken::Unknown)
+        .and_then(|token| token.live(catalogue, now))
+        .map_err(UserinfoFault::Dead)?;
     if !live.claims.scope.contains("openid") {
         return Err(UserinfoFault::NotOpenid);
     }

@@ -3,13 +3,19 @@
 //! The first question about any authorization request, because every later error depends on the
 //! answer: without a [`VerifiedRedirect`] only a local page can be rendered (BCP-03, F2-11).
 
-use protocol::{authorization::Addressee, client::ResponseMode, uri::RedirectUri};
+use protocol::{
+    ClientId,
+    authorization::{Addressee, AuthorizationRequest},
+    client::ResponseMode,
+    uri::RedirectUri,
+};
 
 use crate::client::Client;
 
 /// Proof that a redirect URI belongs to the client that asked, with what an answer there needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedRedirect {
+    client: ClientId,
     uri: String,
     state: Option<String>,
     response_mode: ResponseMode,
@@ -45,10 +51,26 @@ impl VerifiedRedirect {
             return Err(RedirectFault::NotRegistered);
         }
         Ok(Self {
+            client: client.id.clone(),
             uri: requested.to_owned(),
             state: addressee.state.map(str::to_owned),
             response_mode: addressee.response_mode.unwrap_or(ResponseMode::Query),
         })
+    }
+
+    /// Whether it was verified for this request of this client. Anything else is a mistake of the
+    /// caller, who would send one client's answer to another.
+    pub(crate) fn belongs_to(&self, request: &AuthorizationRequest, client: &Client) -> bool {
+        self.client == client.id
+            && request.client_id == client.id.as_str()
+            && request.redirect_uri.as_ref() == Some(&self.uri)
+            && request.state == self.state
+            && request.response_mode == self.response_mode
+    }
+
+    /// The client whose URI it is.
+    pub const fn client(&self) -> &ClientId {
+        &self.client
     }
 
     /// The URI, exactly as it was requested.

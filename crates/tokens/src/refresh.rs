@@ -143,7 +143,7 @@ pub fn refresh(
         return Err(refuse(RefreshFault::GrantNotAllowed));
     }
     let (record, line) = found.ok_or_else(|| refuse(RefreshFault::Unknown))?;
-    if record.client != client.id {
+    if record.client != client.id || line.grant.client != client.id {
         return Err(refuse(RefreshFault::OtherClient));
     }
     if record.consumed_at.is_some() {
@@ -152,12 +152,13 @@ pub fn refresh(
     if record.idle_expires_at <= now || record.expires_at <= now {
         return Err(refuse(RefreshFault::Expired));
     }
-    let grant = line.live(now).map_err(|end| refuse(RefreshFault::Ended(end)))?;
+    let grant = line.live(catalogue, now).map_err(|end| refuse(RefreshFault::Ended(end)))?;
     let granted = &grant.grant().scope;
     // A scope without any token counts as none (O21-04).
     let requested = request.scope.as_ref().filter(|scope| !scope.is_empty());
     let scope = oxide::refresh(client, granted, requested).map_err(refuse)?;
-    let target = consent::narrow(&scope, &grant.grant().audience, &request.resources, catalogue)
+    let target = grant
+        .target(&scope, &request.resources, catalogue)
         .map_err(|fault| refuse(RefreshFault::Audience(fault)))?;
     Ok(Refreshable { record, grant, target })
 }

@@ -57,7 +57,7 @@ pub enum Step {
         /// Who, how, when.
         authentication: Authentication,
         /// Under which consent.
-        consent: Box<Granting>,
+        consent: Granting,
     },
     /// Nothing can happen; the client is told.
     Refuse(StepRefusal),
@@ -67,9 +67,9 @@ pub enum Step {
 #[derive(Debug)]
 pub enum Granting {
     /// It was given before (OC-33).
-    Remembered(GrantedConsent),
+    Remembered(Box<GrantedConsent>),
     /// The bank answers for its own client; the consent is recorded all the same.
-    Implied(ConsentAsk),
+    Implied(Box<ConsentAsk>),
 }
 
 /// Why nothing can happen.
@@ -129,6 +129,8 @@ fn authenticate<'a>(
     match factors(Some(validated), session, user, situation.enrolled, policy) {
         FactorStep::Satisfied => Ok((authentication, user)),
         FactorStep::Challenge => Err(Step::SecondFactor),
+        // Who finds an open browser sets up nothing.
+        FactorStep::Enrol if !is_fresh(session, situation.began_at, now) => Err(Step::Login),
         FactorStep::Enrol => Err(Step::Enrol),
     }
 }
@@ -196,10 +198,10 @@ fn consent_step(
     let roles: Vec<consent::Role> = user.roles.iter().filter_map(|role| role.parse().ok()).collect();
     match consent::evaluate(&request, &roles, situation.consent, policy.catalogue, now) {
         ConsentDecision::Remembered(consent) => {
-            Step::Issue { authentication, consent: Box::new(Granting::Remembered(consent)) }
+            Step::Issue { authentication, consent: Granting::Remembered(Box::new(consent)) }
         }
         ConsentDecision::Implied(ask) => {
-            Step::Issue { authentication, consent: Box::new(Granting::Implied(ask)) }
+            Step::Issue { authentication, consent: Granting::Implied(Box::new(ask)) }
         }
         ConsentDecision::Ask(ask) => Step::Consent(Box::new(ask)),
         ConsentDecision::Refuse(refusal) => Step::Refuse(StepRefusal::NothingAllowed(refusal)),
@@ -228,6 +230,7 @@ pub fn account_step(situation: &Situation<'_>, policy: &StepPolicy<'_>, now: Dat
     match factors(None, session, user, situation.enrolled, policy) {
         FactorStep::Satisfied => AccountStep::Open(authentication),
         FactorStep::Challenge => AccountStep::SecondFactor,
+        FactorStep::Enrol if !is_fresh(session, situation.began_at, now) => AccountStep::Login,
         FactorStep::Enrol => AccountStep::Enrol,
     }
 }
@@ -239,9 +242,7 @@ pub enum AuthenticatorStep {
     Login,
     /// The person shows the authenticator that is to be replaced, or a recovery code.
     SecondFactor,
-    /// The old authenticator goes, then a new one is set up.
-    Replace,
-    /// A new one is set up.
+    /// A new one is set up; the old one goes when the new one has proven itself.
     Enrol,
     /// It was done.
     Done,
@@ -264,9 +265,39 @@ pub fn authenticator_step(
         return AuthenticatorStep::Login;
     }
     match (confirmed_at, session.acr) {
-        (None, _) => AuthenticatorStep::Enrol,
-        (Some(_), Acr::StrongCustomerAuthentication) => AuthenticatorStep::Replace,
+        (None, _) | (Some(_), Acr::StrongCustomerAuthentication) => AuthenticatorStep::Enrol,
         (Some(_), Acr::CustomerAuthentication) => AuthenticatorStep::SecondFactor,
+    }
+}
+
+/// How long a sign-in counts as fresh for what wants one: setting up a factor, new recovery codes.
+const FRESH: Duration = Duration::minutes(5);
+
+/// Whether the person signed in just now: for this very interaction, or a few minutes ago.
+fn is_fresh(session: &Session, began_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    session.auth_time >= began_at || now - session.auth_time < FRESH
+}
+
+/// Whether a session is fresh and as strong as its person can make it: what changes to the person's
+/// own factors want.
+pub fn may_change_factors(session: &Session, enrolled: bool, now: DateTime<Utc>) -> bool {
+    now - session.auth_time < FRESH && (!enrolled || session.acr == Acr::StrongCustomerAuthentication)
+}
+
+/// Decides what signing in anew needs next.
+pub fn reauthentication_step(
+    situation: &Situation<'_>,
+    policy: &StepPolicy<'_>,
+    now: DateTime<Utc>,
+) -> AuthenticatorStep {
+    let live = situation.session.filter(|(session, _)| session.is_live(policy.sessions, now));
+    match live {
+        Some((session, _)) if session.auth_time < situation.began_at => AuthenticatorStep::Login,
+        Some((session, _)) if situation.enrolled && session.acr < Acr::StrongCustomerAuthentication => {
+            AuthenticatorStep::SecondFactor
+        }
+        Some(_) => AuthenticatorStep::Done,
+        None => AuthenticatorStep::Login,
     }
 }
 

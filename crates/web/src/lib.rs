@@ -4,7 +4,7 @@
 //! does the work, and the outcome is rendered. Nothing is decided here but how things look on the
 //! wire: [`wire`] is the one table in which a reviewer sees every wire error.
 //!
-//! * [`router`] lists every route, with its layers.
+//! * [`router`] lists every route, with its layers; [`limits`] says how much one caller may ask for.
 //! * [`endpoints`] are for programs: metadata, token, userinfo, introspection, revocation.
 //! * [`browser`] is for people: authorization, interaction, account, logout.
 //! * [`pages`] is what people see.
@@ -15,6 +15,7 @@ pub mod cookies;
 pub mod endpoints;
 pub mod form;
 pub mod headers;
+pub mod limits;
 pub mod pages;
 pub mod peer;
 pub mod request;

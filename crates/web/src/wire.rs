@@ -89,6 +89,7 @@ fn authorization_fault(fault: &Fault) -> WireError {
         Fault::ChallengeMissing | Fault::HintNotOurs | Fault::Core => {
             wire(ErrorCode::InvalidRequest, fault.to_string())
         }
+        Fault::Contradiction => wire(ErrorCode::ServerError, "the server made a mistake"),
         Fault::ScopeMissing | Fault::ScopeNotAllowed(_) => wire(ErrorCode::InvalidScope, fault.to_string()),
         Fault::Audience(fault) => audience(fault),
     }
@@ -114,6 +115,7 @@ fn audience(fault: &AudienceFault) -> WireError {
 pub fn token(refusal: &TokenRefusal) -> WireError {
     match refusal {
         TokenRefusal::Client(unauthenticated) => client(&unauthenticated.refusal),
+        TokenRefusal::Limited(_) => limited("client"),
         TokenRefusal::Form(form) => {
             let code = match form {
                 TokenRequestFault::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
@@ -186,10 +188,21 @@ fn client(refusal: &ClientRefusal) -> WireError {
     }
 }
 
+/// Too many requests of an address or a client (RFC 6585 §4). The code is the one that says that
+/// coming again may help (RFC 6749 §4.1.2.1).
+pub fn limited(whose: &str) -> WireError {
+    WireError {
+        code: ErrorCode::TemporarilyUnavailable,
+        description: Description::from(format!("too many requests of this {whose}; try again later")),
+        status: StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
 /// The revocation endpoint (RFC 7009 §2.2.1).
 pub fn revocation(refusal: &RevocationRefusal) -> WireError {
     match refusal {
         RevocationRefusal::Client(unauthenticated) => client(&unauthenticated.refusal),
+        RevocationRefusal::Limited(_) => limited("client"),
         RevocationRefusal::Form(fault) => token_parameter(fault),
     }
 }

@@ -45,6 +45,7 @@ async fn run() -> Result<(), Failure> {
     let stop = listen::stop_on_signal().map_err(Failure::new)?;
     let store = database::open(&settings, true).await?;
     let service = serve::service(&settings, store).await?;
+    service.tend_signing_keys().await.map_err(Failure::new)?;
     let bank = declare::parse(BANK, Path::new("bank.toml"), |_| None).map_err(|faults| {
         Failure::new(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;

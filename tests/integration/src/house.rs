@@ -22,8 +22,13 @@ const ROOMS: &[&[&str]] = &[
 
 /// What stands around the house, and which rooms each may use. The examples share no code with the server;
 /// the demo starts it, as an operator would.
-const AROUND: &[(&str, &[&str])] =
-    &[("bank-api", &[]), ("fintech-app", &[]), ("demo", &["chancery"]), ("testkit", &[])];
+const AROUND: &[(&str, &[&str])] = &[
+    ("bank-api", &[]),
+    ("fintech-app", &[]),
+    ("demo", &["chancery"]),
+    ("testkit", &[]),
+    ("bench", &["testkit"]),
+];
 
 /// May use every room: it tests them.
 const INTEGRATION: &str = "integration";
@@ -38,7 +43,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("openidconnect", &["federation", "fintech-app"]),
     ("openssl", &["jose"]),
     ("oxide-auth", &["tokens"]),
-    ("reqwest", &["outbound", "federation", "bank-api", "fintech-app", "demo", "testkit"]),
+    ("reqwest", &["outbound", "federation", "bank-api", "fintech-app", "demo", "testkit", "bench"]),
     ("sqlx", &["store"]),
 ];
 

@@ -1,4 +1,74 @@
 //! The integration tests: one binary, a module for each specification, and one for the rules of the house.
 
 #[cfg(test)]
+mod account;
+#[cfg(test)]
+mod audit_trail;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bank;
+#[cfg(test)]
+mod browser_journey;
+#[cfg(test)]
+mod consent_and_roles;
+#[cfg(test)]
+mod cors;
+#[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
+mod interaction_tabs;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod main_job;
+#[cfg(test)]
+mod oidc_prompts;
+#[cfg(test)]
+mod oidc_responses;
+#[cfg(test)]
+mod oidc_tokens;
+#[cfg(test)]
+mod page_headers;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod real_binary;
+#[cfg(test)]
+mod real_clients;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod rfc6749_authorization;
+#[cfg(test)]
+mod rfc6749_client_auth;
+#[cfg(test)]
+mod rfc6749_token;
+#[cfg(test)]
+mod rfc7009_revocation;
+#[cfg(test)]
+mod rfc7636_pkce;
+#[cfg(test)]
+mod rfc7662_introspection;
+#[cfg(test)]
+mod rfc9068_access_tokens;
+#[cfg(test)]
+mod rfc9207_iss;
+#[cfg(test)]
+mod rfc9700_forgery;
+#[cfg(test)]
+mod rfc9700_redirects;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod second_factor;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
+mod steps;
+#[cfg(test)]
+mod visits;

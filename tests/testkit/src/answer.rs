@@ -33,7 +33,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it is not, with the body.
-    #[must_use]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "unexpected status; the body is: {}", self.text);
         self

@@ -134,7 +134,6 @@ impl Page {
     ///
     /// # Panics
     /// When it is not, with the page's text.
-    #[must_use]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "unexpected status at {}; the page says: {}", self.url, self.text());
         self
@@ -144,7 +143,6 @@ impl Page {
     ///
     /// # Panics
     /// When it stayed, with the page's text.
-    #[must_use]
     pub fn departed(&self) -> &Departure {
         self.departure
             .as_ref()

@@ -20,6 +20,13 @@ use crate::process::free_port;
 /// drop databases. Databases that tests make there are left behind, and replaced by later runs.
 pub const EXISTING_SERVER: &str = "CHANCERY_TEST_POSTGRES_URL";
 
+/// If set, the cluster keeps what it acknowledged, as in production; for measurements.
+pub const DURABLE: &str = "CHANCERY_TEST_POSTGRES_DURABLE";
+
+/// What a cluster that lives for one test run can do without.
+const FORGETFUL: &str = "-c shared_buffers=32MB -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
+    -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off -c jit=off";
+
 static SERVER: OnceLock<Server> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
@@ -27,6 +34,8 @@ struct Server {
     /// The URL of an existing database, from which statements about databases are run.
     maintenance: url::Url,
     psql: PathBuf,
+    /// The process that all others of the cluster descend from; unknown for an existing server.
+    postmaster: Option<u32>,
     /// Held for its standard input; see the module's text.
     _watchdog: Option<Child>,
 }
@@ -52,11 +61,17 @@ pub fn fresh_database() -> String {
     url.into()
 }
 
+/// The process id of the cluster's postmaster, for measurements; `None` for an existing server.
+#[must_use]
+pub fn postmaster() -> Option<u32> {
+    SERVER.get_or_init(start).postmaster
+}
+
 fn start() -> Server {
     match std::env::var(EXISTING_SERVER) {
         Ok(url) if !url.is_empty() => {
             let maintenance = url::Url::parse(&url).unwrap_or_else(|e| panic!("{EXISTING_SERVER}: {e}"));
-            Server { maintenance, psql: tool("psql"), _watchdog: None }
+            Server { maintenance, psql: tool("psql"), postmaster: None, _watchdog: None }
         }
         _ => start_cluster(),
     }
@@ -79,7 +94,9 @@ fn start_cluster() -> Server {
     let port = start_on_a_free_port(&bin, dir, &data);
     let maintenance = url::Url::parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))
         .expect("the address of our own server is a URL");
-    Server { maintenance, psql: bin.join("psql"), _watchdog: Some(watchdog) }
+    let pid_file = run(as_owner("cat").arg(data.join("postmaster.pid")));
+    let postmaster = pid_file.lines().next().and_then(|pid| pid.trim().parse().ok());
+    Server { maintenance, psql: bin.join("psql"), postmaster, _watchdog: Some(watchdog) }
 }
 
 /// Another process may take a port between our finding it free and the server's binding it: try again.
@@ -88,10 +105,9 @@ fn start_on_a_free_port(bin: &Path, dir: &Path, data: &Path) -> u16 {
     for _ in 0..5 {
         let port = free_port();
         let options = format!(
-            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300 -c shared_buffers=32MB \
-             -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal \
-             -c max_wal_senders=0 -c autovacuum=off -c jit=off",
-            dir.display()
+            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300 {}",
+            dir.display(),
+            if std::env::var_os(DURABLE).is_some() { "-c shared_buffers=256MB" } else { FORGETFUL }
         );
         let started = as_owner(bin.join("pg_ctl"))
             .arg("-D")

@@ -60,11 +60,16 @@ pub fn chancery_binary() -> PathBuf {
     binary
 }
 
+/// When a source that goes into a binary was last changed; files of tests do not.
 fn newest_source(dir: &Path) -> SystemTime {
     let mut newest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() && !path.ends_with("tests") {
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if stem == "tests" || stem.ends_with("_tests") {
+            continue;
+        }
+        if path.is_dir() {
             newest = newest.max(newest_source(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             newest = newest.max(entry.metadata().and_then(|file| file.modified()).unwrap_or(newest));
@@ -115,6 +120,12 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("{} did not answer at {url} within 30 seconds", self.name);
+    }
+
+    /// The process id, for measurements.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Everything the child printed so far, both streams.

@@ -133,7 +133,6 @@ impl Attempt {
     ///
     /// # Panics
     /// When a check fails or there is no code.
-    #[must_use]
     pub fn code(&self, response: &Departure) -> String {
         assert_eq!(response.parameter("state"), Some(self.state.as_str()), "state");
         assert_eq!(response.parameter("iss"), Some(self.issuer.as_str()), "iss (RFC 9207)");

@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use flows::{FlowError, Service};
+use serde_json::json;
 
 use crate::{
     cli::{ApplyArgs, Common},
-    commands::{Failure, MISCONFIGURED, database, say, serve, settings},
+    commands::{Failure, MISCONFIGURED, answer::Answer, database, say, serve, settings},
     declare::{
         self, Change, Declared, DeclaredPassword, difference,
         difference::{Shown, is_change},
@@ -17,7 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// Mistakes in the file with exit code 2, before anything is changed.
-pub async fn run(arguments: &ApplyArgs, common: &Common) -> Result<(), Failure> {
+pub async fn run(arguments: &ApplyArgs, common: &Common) -> Result<Answer, Failure> {
     let wanted = read(arguments)?;
     let settings = settings(common)?;
     let store = database::open(&settings, false).await?;
@@ -25,18 +26,20 @@ pub async fn run(arguments: &ApplyArgs, common: &Common) -> Result<(), Failure> 
     let changes = changes(&service, &wanted).await.map_err(Failure::new)?;
     // The rooms' rules come before the question: nobody agrees to what can't be done.
     check(&service, &wanted).await?;
-    if agreed(arguments, &changes)? {
+    let applied = agreed(arguments, &changes, common.json)?;
+    if applied {
         service.declare(&wanted).await.map_err(Failure::new)?.map_err(misdeclared)?;
-        say("applied")?;
     }
     service.store().close().await;
-    Ok(())
+    let text = if applied { "applied" } else { "" };
+    Ok(Answer::new(text, json!({ "changes": changes, "applied": applied })))
 }
 
 async fn check(service: &Service, wanted: &Declared) -> Result<(), Failure> {
     service.check_declaration(wanted).await.map_err(Failure::new)?.map_err(misdeclared)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn misdeclared(fault: flows::declare::DeclareFault) -> Failure {
     Failure { message: fault.to_string(), code: MISCONFIGURED }
 }
@@ -75,15 +78,17 @@ pub fn read(arguments: &ApplyArgs) -> Result<Declared, Failure> {
 ///
 /// # Errors
 /// If there is nobody to ask.
-pub fn agreed(arguments: &ApplyArgs, changes: &[Change]) -> Result<bool, Failure> {
-    say(Shown(changes))?;
+pub fn agreed(arguments: &ApplyArgs, changes: &[Change], as_json: bool) -> Result<bool, Failure> {
+    if !as_json {
+        say(Shown(changes))?;
+    }
     if arguments.dry_run || !is_change(changes) {
         return Ok(false);
     }
     if arguments.yes {
         return Ok(true);
     }
-    if !io::stdin().is_terminal() {
+    if as_json || !io::stdin().is_terminal() {
         return Err(Failure::new("nothing was changed: there is nobody to ask; repeat with --yes"));
     }
     say("Apply these changes? [y/N]")?;

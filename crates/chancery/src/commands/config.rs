@@ -1,8 +1,10 @@
 //! `chancery config …`
 
+use serde_json::json;
+
 use crate::{
     cli::{Common, ConfigCommand},
-    commands::{Failure, say, settings},
+    commands::{Failure, answer::Answer, settings},
     config::{check::warnings, reference},
 };
 
@@ -10,16 +12,19 @@ use crate::{
 ///
 /// # Errors
 /// The mistakes of the configuration, with exit code 2.
-pub fn run(command: ConfigCommand, common: &Common) -> Result<(), Failure> {
+pub fn run(command: ConfigCommand, common: &Common) -> Result<Answer, Failure> {
     match command {
         ConfigCommand::Check => {
             let settings = settings(common)?;
-            for warning in warnings(&settings) {
-                say(format_args!("note: {warning}"))?;
-            }
-            say("the configuration is fine")
+            let warnings: Vec<String> = warnings(&settings).iter().map(ToString::to_string).collect();
+            let mut lines: Vec<String> = warnings.iter().map(|warning| format!("note: {warning}")).collect();
+            lines.push("the configuration is fine".to_owned());
+            Ok(Answer::new(lines.join("\n"), json!({ "fine": true, "notes": warnings })))
         }
         // The text ends with a line feed already.
-        ConfigCommand::Reference => say(reference::markdown().trim_end()),
+        ConfigCommand::Reference => {
+            let page = reference::markdown();
+            Ok(Answer::new(page.trim_end(), json!({ "reference": page })))
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! `chancery migrate`, and how every other command opens the database.
 
+use serde_json::json;
 use store::{SchemaState, Store};
 
 use crate::{
     cli::Common,
-    commands::{Failure, say, settings},
+    commands::{Failure, answer::Answer, settings},
     config::Settings,
 };
 
@@ -13,16 +14,19 @@ use crate::{
 /// # Errors
 /// If the database does not answer, or a migration fails; then the schema is as it was before that
 /// migration.
-pub async fn migrate(common: &Common) -> Result<(), Failure> {
+pub async fn migrate(common: &Common) -> Result<Answer, Failure> {
     let store = connect(&settings(common)?).await?;
     let before = store.schema_state().await.map_err(Failure::new)?;
     store.migrate().await.map_err(Failure::new)?;
     store.close().await;
-    match before {
-        SchemaState::Current => say("the schema was up to date"),
-        SchemaState::Ahead { .. } => say("the schema is that of a later release; nothing was changed"),
-        SchemaState::Behind { missing } => say(format_args!("applied: {}", missing.join(", "))),
-    }
+    let (text, applied) = match before {
+        SchemaState::Current => ("the schema was up to date".to_owned(), Vec::new()),
+        SchemaState::Ahead { .. } => {
+            ("the schema is that of a later release; nothing was changed".to_owned(), Vec::new())
+        }
+        SchemaState::Behind { missing } => (format!("applied: {}", missing.join(", ")), missing),
+    };
+    Ok(Answer::new(text, json!({ "applied": applied })))
 }
 
 /// Opens the database. A schema that is behind is brought up to date if `migrate` says so, else

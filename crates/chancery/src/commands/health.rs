@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     cli::Common,
-    commands::{Failure, say, settings},
+    commands::{Failure, answer::Answer, settings},
 };
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// If the server is not ready, or not there.
-pub async fn run(common: &Common) -> Result<(), Failure> {
+pub async fn run(common: &Common) -> Result<Answer, Failure> {
     let mut address = settings(common)?.listen.admin;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -29,7 +29,9 @@ pub async fn run(common: &Common) -> Result<(), Failure> {
         });
     }
     match timeout(PATIENCE, ask(address)).await {
-        Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => say("ready"),
+        Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => {
+            Ok(Answer::new("ready", serde_json::json!({ "ready": true })))
+        }
         Ok(Ok(answer)) => Err(Failure::new(answer.lines().last().unwrap_or("no answer"))),
         Ok(Err(error)) => Err(Failure::new(format_args!("{address}: {error}"))),
         Err(_) => Err(Failure::new(format_args!("{address} does not answer"))),

@@ -15,7 +15,7 @@ use crate::{
     cli::{Common, ServeArgs},
     commands::{Failure, database, settings},
     config::{Settings, check::warnings},
-    listen::{Access, Certificates, Limits, Listener, reload_on_hangup, stop_on_signal},
+    listen::{Access, Callers, Certificates, Limits, Listener, reload_on_hangup, stop_on_signal},
     telemetry,
 };
 
@@ -30,6 +30,8 @@ pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> 
     let stop = stop_on_signal().map_err(Failure::new)?;
     let store = database::open(&settings, arguments.migrate || settings.database.migrate_on_start).await?;
     let service = service(&settings, store).await?;
+    service.tend_signing_keys().await.map_err(Failure::new)?;
+    service.reload().await.map_err(Failure::new)?;
     let listeners = Listeners::bind(&settings).await?;
     let (public, admin) = listeners.addresses().map_err(Failure::new)?;
     tracing::info!(issuer = settings.issuer.as_str(), %public, %admin, "serving");
@@ -37,7 +39,7 @@ pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The use cases over a store, by these settings.
+/// The use cases over a store, by these settings. Changes nothing in the store.
 ///
 /// # Errors
 /// If the store does not answer, or holds what can't work.
@@ -53,7 +55,7 @@ pub async fn service(settings: &Settings, store: Store) -> Result<Service, Failu
         pepper,
         policies: settings.policies().map_err(Failure::new)?,
     };
-    Service::new(parts).await.map_err(Failure::new)
+    Service::assemble(parts).await.map_err(Failure::new)
 }
 
 /// Serves on bound listeners until `stop` is cancelled and requests in progress have finished.
@@ -65,8 +67,15 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let config =
-        WebConfig::new(settings.issuer.as_str(), &settings.pages.bank_name, settings.proxy.trusted.clone());
-    let public = public_router(&App::new(service.clone(), config));
+        WebConfig::new(settings.issuer.as_str(), &settings.pages.bank_name, settings.proxy.trusted.clone())
+            .with_limits(settings.limits());
+    let config = WebConfig {
+        language: settings.language().unwrap_or_default(),
+        jwks_cache_seconds: settings.keys.jwks_cache.as_seconds(),
+        ..config
+    };
+    let app = App::new(service.clone(), config);
+    let public = public_router(&app);
     let store = service.store().clone();
     let ready: Readiness = Arc::new(move || {
         let store = store.clone();
@@ -75,9 +84,11 @@ pub async fn serve(
     let admin = admin::router(ready, stop.clone(), metrics.clone());
     let watching = service.clone();
     let tending = service.clone();
+    let limits = Arc::clone(&app.limits);
     let background = [
         tokio::spawn(async move { watching.watch_changes().await }),
         tokio::spawn(async move { tending.tend().await }),
+        tokio::spawn(async move { limits.tend().await }),
         tokio::spawn(admin::upkeep(metrics, stop.clone())),
     ];
     listeners.serve(public, admin, stop).await;
@@ -102,18 +113,23 @@ impl Listeners {
             tracing::warn!("{warning}");
         }
         let limits = Limits::new(settings);
-        let tls = match (&settings.tls.certificate, &settings.tls.key) {
+        let certificates = match (&settings.tls.certificate, &settings.tls.key) {
             (Some(certificate), Some(key)) => {
-                let certificates = Certificates::read(certificate, key).map_err(Failure::new)?;
-                reload_on_hangup(Arc::clone(&certificates)).map_err(Failure::new)?;
-                Some(certificates.server_config().map_err(Failure::new)?)
+                Some(Certificates::read(certificate, key).map_err(Failure::new)?)
             }
             _ => None,
         };
-        let (listen, access) = (&settings.listen, Access::public(settings));
+        let tls = certificates.as_ref().map(|certificates| certificates.server_config()).transpose();
+        let tls = tls.map_err(Failure::new)?;
+        reload_on_hangup(certificates).map_err(Failure::new)?;
+        let listen = &settings.listen;
+        let (public, admin) = (Access::public(settings), Access::admin(settings));
         Ok(Self {
-            public: Listener::bind(listen.public, tls, access, limits).await.map_err(Failure::new)?,
-            admin: Listener::bind(listen.admin, None, Access::Anyone, limits).await.map_err(Failure::new)?,
+            public: Listener::bind(listen.public, tls, public, limits)
+                .await
+                .map_err(Failure::new)?
+                .with_callers(Callers::public(settings)),
+            admin: Listener::bind(listen.admin, None, admin, limits).await.map_err(Failure::new)?,
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use keys::KeyEncryptionKey;
 use secrecy::ExposeSecret;
 use web::pages::Language;
@@ -12,7 +13,7 @@ use crate::config::{load::Origins, mistake::Mistake, policy, settings::Settings,
 /// Key, problem, remedy.
 type Finding = (&'static str, String, String);
 
-const RULES: [fn(&Settings, &mut Vec<Finding>); 9] = [
+const RULES: [fn(&Settings, &mut Vec<Finding>); 10] = [
     issuer_is_https,
     plain_http_is_guarded,
     tls_is_complete,
@@ -21,6 +22,7 @@ const RULES: [fn(&Settings, &mut Vec<Finding>); 9] = [
     keys_overlap,
     lifetimes_nest,
     work_is_bounded,
+    limits_hold,
     words_are_known,
 ];
 
@@ -67,7 +69,10 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if !settings.listen.admin.ip().is_loopback() {
+    if settings.limits.guesses == 0 && !settings.is_development() {
+        warnings.push("limits.guesses is 0: one address may try as many passwords as it likes".to_owned());
+    }
+    if !settings.listen.admin.ip().is_loopback() && settings.listen.admin_allow.is_empty() {
         warnings.push(format!(
             "the admin listener {} can be reached from other machines; only the network guards it",
             settings.listen.admin
@@ -224,7 +229,8 @@ fn keys_overlap(settings: &Settings, findings: &mut Vec<Finding>) {
             "A new key must be published for at least as long as clients may cache the old list.",
         );
     }
-    let longest = settings.tokens.access_token.max(settings.tokens.id_token);
+    // A resource server may declare access tokens of up to a day.
+    let longest = settings.tokens.access_token.max(settings.tokens.id_token).max(Span::days(1));
     if keys.retain < longest {
         find(
             findings,
@@ -297,6 +303,32 @@ fn work_is_bounded(settings: &Settings, findings: &mut Vec<Finding>) {
     }
     if settings.listen.max_connections == 0 {
         find(findings, "listen.max_connections", "is 0, so nobody could connect", "Write at least 1.");
+    }
+}
+
+/// A limit that holds for nobody is a mistake; whoever wants none writes 0.
+fn limits_hold(settings: &Settings, findings: &mut Vec<Finding>) {
+    for network in settings.limits.exempt.iter().filter(|network| network.prefix_len() == 0) {
+        find(
+            findings,
+            "limits.exempt",
+            format!("`{network}` exempts the whole internet"),
+            "Name your own networks; to switch a limit off, write 0.",
+        );
+    }
+    for (key, address, allowed) in [
+        ("listen.public_allow", settings.listen.public, &settings.listen.public_allow),
+        ("listen.admin_allow", settings.listen.admin, &settings.listen.admin_allow),
+    ] {
+        let local = |network: &IpNet| network.addr().is_loopback() || network.prefix_len() == 0;
+        if address.ip().is_loopback() && !allowed.is_empty() && !allowed.iter().any(local) {
+            find(
+                findings,
+                key,
+                format!("admits nobody: {address} can only be reached from this machine"),
+                "Add 127.0.0.1 or ::1, or listen on another address.",
+            );
+        }
     }
 }
 

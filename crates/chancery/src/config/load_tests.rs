@@ -237,3 +237,32 @@ fn the_example_file_is_right() {
     };
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+#[test]
+fn limits_are_on_and_0_switches_one_off() {
+    let limits = load(DEVELOPMENT, &[]).unwrap().limits();
+    let numbers = [limits.guesses, limits.pages, limits.endpoints, limits.clients];
+    assert_eq!(numbers.map(|number| number.unwrap().get()), [60, 600, 6000, 6000]);
+    let limits = load(&format!("{DEVELOPMENT}limits.pages = 0\nlimits.exempt = [\"10.0.0.0/8\"]\n"), &[])
+        .unwrap()
+        .limits();
+    assert_eq!((limits.pages, limits.exempt.len()), (None, 1));
+}
+
+#[test]
+fn limits_that_hold_for_nobody_are_mistakes() {
+    for (text, key) in [
+        ("limits.exempt = [\"0.0.0.0/0\"]", "limits.exempt"),
+        ("listen.admin_allow = [\"10.0.0.0/8\"]", "listen.admin_allow"),
+        ("listen.public_allow = [\"10.0.0.0/8\"]", "listen.public_allow"),
+    ] {
+        let mistakes = load(&format!("{DEVELOPMENT}{text}\n"), &[]).unwrap_err();
+        assert_eq!(mistakes.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), [key]);
+    }
+    for text in [
+        "listen.admin_allow = [\"::1\", \"10.0.0.0/8\"]",
+        "listen.admin = \"0.0.0.0:8401\"\nlisten.admin_allow = [\"10.0.0.0/8\"]",
+    ] {
+        assert!(load(&format!("{DEVELOPMENT}{text}\n"), &[]).is_ok(), "{text}");
+    }
+}

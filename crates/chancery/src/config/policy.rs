@@ -1,5 +1,7 @@
 //! Settings turned into each room's own policy, so that no room reads the configuration.
 
+use std::num::NonZeroU32;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flows::Policies;
 use jose::digest::sha256;
@@ -8,7 +10,7 @@ use mfa::{HashingParams, Pepper, SessionPolicy, ThrottlePolicy, password::Unsafe
 use secrecy::{ExposeSecret, SecretString};
 use store::StoreOptions;
 use tokens::policy::TokenPolicy;
-use web::pages::Language;
+use web::{limits::LimitPolicy, pages::Language};
 
 use crate::config::Settings;
 
@@ -43,6 +45,18 @@ impl Settings {
             rotation: self.rotation()?,
             ui_locales: Language::ALL.map(|language| language.tag().to_owned()).to_vec(),
         })
+    }
+
+    /// How much one caller may ask for.
+    pub fn limits(&self) -> LimitPolicy {
+        let limits = &self.limits;
+        LimitPolicy {
+            guesses: NonZeroU32::new(limits.guesses),
+            pages: NonZeroU32::new(limits.pages),
+            endpoints: NonZeroU32::new(limits.endpoints),
+            clients: NonZeroU32::new(limits.clients),
+            exempt: limits.exempt.clone(),
+        }
     }
 
     /// How to reach the database. `None` never for settings that were loaded.

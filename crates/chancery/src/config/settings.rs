@@ -56,6 +56,39 @@ section! {
         drain: Span = Span::seconds(30);
         /// How many connections are open at most; further ones wait.
         max_connections: u32 = 4096;
+        /// How many of them one address may have on the public listener (one IPv4 address or IPv6
+        /// /64, but not a trusted proxy and not `limits.exempt`); further ones are closed at once. 0
+        /// is no limit.
+        max_connections_per_address: u32 = 512;
+        /// The networks that may connect to the public listener; empty for all. Connections from
+        /// elsewhere are closed at once, this machine's own included. It is about whoever connects:
+        /// behind a proxy, that is the proxy.
+        public_allow: Vec<IpNet> = Vec::new();
+        /// The same for the admin listener. Name `127.0.0.1` and `::1` if `chancery health` or a
+        /// probe on this machine is to work.
+        admin_allow: Vec<IpNet> = Vec::new();
+    }
+}
+
+section! {
+    /// How many requests one caller may send in a minute. A minute's share may be used at once and
+    /// grows back evenly; beyond it the answer is 429 with `Retry-After`, and every answer says how
+    /// the caller stands (`RateLimit`, `RateLimit-Policy`). 0 is no limit. An address is one IPv4
+    /// address or one IPv6 /64; behind a proxy it is what a trusted proxy says in `X-Forwarded-For`,
+    /// so a proxy that does not say it makes all callers one. Each node counts for itself.
+    Limits "limits" {
+        /// Passwords, one-time passwords and recovery codes of one address, of whichever account.
+        /// Raise it where thousands of customers share one address.
+        guesses: u32 = 60;
+        /// Other pages and forms of one address. To sign in and consent takes about ten.
+        pages: u32 = 600;
+        /// Requests of one address to the token, introspection, revocation and userinfo endpoints.
+        endpoints: u32 = 6000;
+        /// Requests of one authenticated client to the token and revocation endpoints. Clients
+        /// without credentials have no share of their own, because anybody could use it up.
+        clients: u32 = 6000;
+        /// Networks that no limit by address holds for, such as the bank's own API gateways.
+        exempt: Vec<IpNet> = Vec::new();
     }
 }
 
@@ -72,8 +105,8 @@ section! {
 section! {
     /// Reverse proxies in front of the server.
     Proxy "proxy" {
-        /// The addresses or networks of proxies that end TLS. `X-Forwarded-For` and
-        /// `X-Forwarded-Proto` are believed from these and from nobody else; a plain http listener
+        /// The addresses or networks of proxies that end TLS. `X-Forwarded-For`
+        /// is believed from these and from nobody else; a plain http listener
         /// beyond loopback takes connections from these and from nobody else.
         trusted: Vec<IpNet> = Vec::new();
     }
@@ -218,6 +251,8 @@ pub struct Settings {
     pub database: Database,
     /// `[listen]`
     pub listen: Listen,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[tls]`
     pub tls: Tls,
     /// `[proxy]`
@@ -256,6 +291,7 @@ impl Settings {
             issuer,
             database: Database::default(),
             listen: Listen::default(),
+            limits: Limits::default(),
             tls: Tls::default(),
             proxy: Proxy::default(),
             secrets: Secrets::default(),
@@ -272,10 +308,11 @@ impl Settings {
     }
 
     /// The sections in the order of the reference.
-    pub fn sections(&mut self) -> [&mut dyn Section; 14] {
+    pub fn sections(&mut self) -> [&mut dyn Section; 15] {
         [
             &mut self.database,
             &mut self.listen,
+            &mut self.limits,
             &mut self.tls,
             &mut self.proxy,
             &mut self.secrets,

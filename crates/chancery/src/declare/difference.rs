@@ -211,7 +211,7 @@ fn inventory(declared: &Declared) -> Inventory<'_> {
     inventory
 }
 
-fn object(value: &impl Serialize) -> Map<String, Value> {
+pub(crate) fn object(value: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(members)) => members,
         _ => Map::new(),
@@ -219,7 +219,7 @@ fn object(value: &impl Serialize) -> Map<String, Value> {
 }
 
 /// Absent, `null` and empty are the same here: no member of a resource tells them apart.
-fn without_absent(members: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn without_absent(members: Map<String, Value>) -> Map<String, Value> {
     members
         .into_iter()
         .filter(|(_, value)| match value {

@@ -262,7 +262,7 @@ impl Sources<'_> {
 fn digest(name: &str, secret: &str) -> Result<Digest, String> {
     if secret.len() < MIN_SECRET {
         return Err(format!(
-            "{name} is shorter than {MIN_SECRET} characters; generate one: openssl rand -base64 32"
+            "{name} is shorter than {MIN_SECRET} characters; generate one: openssl rand -hex 32"
         ));
     }
     Ok(sha256(secret))
@@ -287,7 +287,7 @@ impl ResourceServerTable {
                     .and_then(|secret| secret.ok_or_else(|| "introspection needs a secret".to_owned()))
                     .and_then(|secret| digest("secret", &secret))
                     .map_err(named)?;
-                Some(IntrospectionCredential { id: table.id, secret })
+                Some(IntrospectionCredential { id: table.id, secret, former: None })
             }
         };
         Ok(ResourceServer {
@@ -322,7 +322,7 @@ impl ClientTable {
         let named = |problem: String| format!("client `{id}`: {problem}");
         if let Some(path) = self.jwks_file.take() {
             let text = sources.file(&path).map_err(named)?;
-            let keys = serde_json::from_str(&text)
+            let keys = protocol::json::from_slice(text.as_bytes())
                 .map_err(|error| named(format!("{} is not JSON: {error}", path.display())))?;
             if self.rest.insert("jwks".to_owned(), keys).is_some() {
                 return Err(named("keep one of jwks and jwks_file".to_owned()));

@@ -1,11 +1,6 @@
 //! The accept loop and the life of one connection.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming};
@@ -14,7 +9,6 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use ipnet::IpNet;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -23,10 +17,17 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceBuilder;
-use web::peer::Peer;
+use tower::ServiceExt;
+use web::{limits::header::MAX_FIELDS, peer::Peer};
 
-use crate::config::Settings;
+use crate::{
+    config::Settings,
+    listen::{
+        Access,
+        busy::Busy,
+        callers::{Callers, Place},
+    },
+};
 
 /// Pause after a failed accept (out of file descriptors, say), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -36,11 +37,15 @@ const MAX_HEADER: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 128;
 /// Streams that a peer may reset before they were looked at (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
+/// Streams that the server may have to reset because of what the peer sent (CVE-2025-8671).
+const MAX_OWN_RESETS: usize = 64;
+/// Bytes of answers that wait in memory for one HTTP/2 stream's peer to read them.
+const MAX_UNSENT: usize = 64 * 1024;
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For the header of a request, and between two requests.
+    /// For the header of a request, and between two requests of a connection.
     pub header_timeout: Duration,
     /// For a TLS handshake.
     pub handshake_timeout: Duration,
@@ -63,40 +68,13 @@ impl Limits {
     }
 }
 
-/// Who may connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    Anyone,
-    /// Only this machine and these networks; others are cut off without an answer.
-    Only(Vec<IpNet>),
-}
-
-impl Access {
-    /// The public listener's: a plain one serves loopback and the proxies that end TLS, so that a
-    /// browser that reaches past the proxy gets nothing in clear (BCP-15).
-    pub fn public(settings: &Settings) -> Self {
-        if settings.has_tls() { Self::Anyone } else { Self::Only(settings.proxy.trusted.clone()) }
-    }
-
-    pub(crate) fn admits(&self, address: SocketAddr) -> bool {
-        // An IPv4 client of a dual-stack socket appears as ::ffff:a.b.c.d.
-        let address: IpAddr = address.ip().to_canonical();
-        match self {
-            Self::Anyone => true,
-            Self::Only(networks) => {
-                address.is_loopback() || networks.iter().any(|network| network.contains(&address))
-            }
-        }
-    }
-}
-
 /// One bound socket and how it is served.
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     access: Access,
+    callers: Arc<Callers>,
     limits: Limits,
 }
 
@@ -114,7 +92,13 @@ impl Listener {
         let tcp = TcpListener::bind(address)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        Ok(Self { tcp, tls, access, limits })
+        Ok(Self { tcp, tls, access, callers: Callers::unlimited(), limits })
+    }
+
+    /// The same with a limit on the connections of each caller.
+    #[must_use]
+    pub fn with_callers(self, callers: Arc<Callers>) -> Self {
+        Self { callers, ..self }
     }
 
     /// The address that was bound.
@@ -128,19 +112,16 @@ impl Listener {
     /// Serves `app` until `stop` is cancelled and the last request has finished, or the drain
     /// deadline has passed. Every request carries a [`Peer`] extension.
     pub async fn serve(self, app: Router, stop: CancellationToken) {
-        let Self { tcp, tls, access, limits } = self;
+        let Self { tcp, tls, access, callers, limits } = self;
         let tls = tls.map(TlsAcceptor::from);
         let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let connections = TaskTracker::new();
         while let Some((stream, address, slot)) = accept(&tcp, &slots, &stop).await {
-            if !access.admits(address) {
-                tracing::debug!(%address, "connection from outside the configured proxies refused");
-                continue;
-            }
+            let Some(place) = admit(&access, &callers, address) else { continue };
             let (tls, app, stop) = (tls.clone(), app.clone(), stop.clone());
             connections.spawn(async move {
                 connection(stream, address, tls, app, limits, stop).await;
-                drop(slot);
+                drop((place, slot));
             });
         }
         drop(tcp);
@@ -149,6 +130,20 @@ impl Listener {
             tracing::warn!(open = connections.len(), "the drain deadline has passed; connections are cut");
         }
     }
+}
+
+/// A place for a connection, or nothing: then it is closed at once, without an answer.
+fn admit(access: &Access, callers: &Arc<Callers>, address: SocketAddr) -> Option<Place> {
+    if !access.admits(address) {
+        tracing::debug!(%address, "connection from outside the configured networks refused");
+        return None;
+    }
+    let place = callers.place(address.ip()).ok();
+    if place.is_none() {
+        metrics::counter!("chancery_requests_limited_total", "limit" => "connection").increment(1);
+        tracing::debug!(%address, "too many connections of one caller");
+    }
+    place
 }
 
 /// The next connection, once there is a slot for it; `None` at the stop.
@@ -204,24 +199,33 @@ async fn exchange<S>(stream: S, peer: Peer, http2: bool, app: Router, limits: Li
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = ServiceBuilder::new()
-        .map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request
-        })
-        .service(app);
+    let busy = Busy::default();
+    let idle = busy.idle_for(limits.header_timeout);
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        let answer = app.clone().oneshot(request);
+        let working = busy.work();
+        async move {
+            let answer = answer.await;
+            drop(working);
+            answer
+        }
+    });
     let server = auto::Builder::new(TokioExecutor::new());
     let mut server = if http2 { server.http2_only() } else { server.http1_only() };
     server
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
+        .max_headers(MAX_FIELDS)
         .max_buf_size(MAX_HEADER);
     server
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_OWN_RESETS)
+        .max_send_buf_size(MAX_UNSENT)
         .max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
@@ -232,6 +236,12 @@ where
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        // HTTP/1 ends by its header timeout; HTTP/2 knows none between requests. Whoever does not
+        // take the goodbye is cut.
+        () = idle => {
+            connection.as_mut().graceful_shutdown();
+            timeout(limits.header_timeout, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -34,17 +34,21 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Reads the certificate files again at every SIGHUP.
+/// Reads the certificate files again at every SIGHUP. Without built-in TLS there are none and the
+/// signal means nothing, but it does not end the process either.
 ///
 /// # Errors
 /// If the operating system refuses the handler.
-pub fn reload_on_hangup(certificates: Arc<Certificates>) -> io::Result<()> {
+pub fn reload_on_hangup(certificates: Option<Arc<Certificates>>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match certificates.reload() {
-                Ok(()) => tracing::info!("certificate files read again"),
-                Err(error) => tracing::error!(%error, "certificate files not usable; the former ones stay"),
+            match certificates.as_ref().map(|certificates| certificates.reload()) {
+                None => tracing::info!("SIGHUP: there are no certificate files to read again"),
+                Some(Ok(())) => tracing::info!("certificate files read again"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "certificate files not usable; the former ones stay");
+                }
             }
         }
     });

@@ -246,6 +246,99 @@ async fn a_stop_lets_a_request_finish_and_takes_no_new_one() {
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
+#[tokio::test]
+async fn who_is_not_on_the_list_is_cut_off_at_once() {
+    let settings = |allow: &str| {
+        let mut settings = crate::config::Settings::new("http://localhost:8400".parse().unwrap());
+        settings.listen.public_allow = vec![allow.parse().unwrap()];
+        settings.listen.admin_allow = settings.listen.public_allow.clone();
+        settings
+    };
+    for access in [Access::public, Access::admin] {
+        let open = start(app(), None, access(&settings("127.0.0.0/8"))).await;
+        let mut stream = TcpStream::connect(open.address).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(read_to_end(&mut stream).await.ends_with("tls=false 127.0.0.1"));
+
+        let shut = start(app(), None, access(&settings("192.0.2.0/24"))).await;
+        let mut stream = TcpStream::connect(shut.address).await.unwrap();
+        // Not a byte was sent: nothing but the address decides.
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+}
+
+#[test]
+fn an_allow_list_narrows_what_the_listener_admits() {
+    let within = |networks: &[&str], access| {
+        let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        Access::Within(networks, Box::new(access))
+    };
+    let proxies = || Access::Only(vec!["10.1.0.0/16".parse().unwrap()]);
+    let from = |text: &str| SocketAddr::new(text.parse().unwrap(), 1);
+    assert!(within(&["10.1.2.0/24"], proxies()).admits(from("10.1.2.3")));
+    assert!(within(&["10.1.2.0/24"], proxies()).admits(from("::ffff:10.1.2.3")));
+    assert!(!within(&["10.1.2.0/24"], proxies()).admits(from("10.1.3.3")), "a proxy, but not on the list");
+    assert!(!within(&["10.0.0.0/8"], proxies()).admits(from("10.2.0.1")), "on the list, but no proxy");
+    assert!(!within(&["10.0.0.0/8"], Access::Anyone).admits(from("127.0.0.1")), "this machine is not named");
+    assert!(within(&["2001:db8::/32"], Access::Anyone).admits(from("2001:db8::1")));
+}
+
+#[tokio::test]
+async fn one_caller_cannot_take_every_place() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = Listener::bind(address, None, Access::Anyone, LIMITS).await.unwrap();
+    let listener = listener.with_callers(Callers::new(2, Vec::new()));
+    let address = listener.address().unwrap();
+    tokio::spawn(listener.serve(app(), CancellationToken::new()));
+    let mut open = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    let mut third = TcpStream::connect(address).await.unwrap();
+    assert_eq!(read_to_end(&mut third).await, "", "closed at once");
+    for stream in &mut open {
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(read_to_end(stream).await.contains("200 OK"));
+    }
+    // The places are free again as soon as the server has seen the connections end.
+    let served = async {
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(REQUEST).await;
+            if read_to_end(&mut stream).await.contains("200 OK") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, served).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_closed() {
+    let identity = Identity::new();
+    let tls = identity.certificates().server_config().unwrap();
+    let server = start(app(), Some(tls), Access::Anyone).await;
+    let mut stream =
+        handshake(server.address, &identity.certificate, aws_lc_rs::ALL_CIPHER_SUITES.to_vec(), &["h2"])
+            .await
+            .unwrap();
+    // The preface and empty settings (RFC 9113 §3.4), and then nothing, not even an answer to a ping.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut bytes = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the server hangs up");
+    assert!(!bytes.is_empty(), "it had said what it allows");
+}
+
+#[tokio::test]
+async fn too_many_header_fields_are_refused() {
+    let server = start(app(), None, Access::Anyone).await;
+    for (fields, expected) in [(50, "200 OK"), (70, "431 Request Header Fields Too Large")] {
+        let fields: String = (0..fields).map(|field| format!("x-{field}: v\r\n")).collect();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.contains(expected), "{answer}");
+    }
+}
+
 #[test]
 fn bcp_15_only_configured_proxies_reach_a_plain_listener() {
     let only = Access::Only(vec!["10.1.0.0/16".parse().unwrap()]);

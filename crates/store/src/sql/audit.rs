@@ -7,13 +7,25 @@ macro_rules! columns {
     };
 }
 
+/// What [`AuditFilter`](crate::AuditFilter) says; an absent condition is null.
+macro_rules! conditions {
+    () => {
+        "(user_id = $1 OR $1 IS NULL) AND (client_id = $2 OR $2 IS NULL)
+            AND (kind = $3 OR $3 IS NULL) AND (at >= $4 OR $4 IS NULL) AND (at < $5 OR $5 IS NULL)
+            AND (outcome = $6 OR $6 IS NULL) AND (correlation_id = $7 OR $7 IS NULL)"
+    };
+}
+
 statements! {
     INSERT = concat!("INSERT INTO audit_events (", columns!(), ")
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
-    /// Newest first; an absent condition is null.
-    SELECT = concat!("SELECT ", columns!(), " FROM audit_events
-        WHERE (user_id = $1 OR $1 IS NULL) AND (client_id = $2 OR $2 IS NULL)
-            AND (kind = $3 OR $3 IS NULL) AND (at >= $4 OR $4 IS NULL) AND (at < $5 OR $5 IS NULL)
-            AND (id < $6 OR $6 IS NULL)
-        ORDER BY id DESC LIMIT $7");
+    /// Newest first.
+    SELECT = concat!("SELECT ", columns!(), " FROM audit_events WHERE ", conditions!(), "
+            AND (id < $8 OR $8 IS NULL)
+        ORDER BY id DESC LIMIT $9");
+    /// Oldest first.
+    FORWARD = concat!("SELECT ", columns!(), " FROM audit_events WHERE ", conditions!(), "
+            AND (id > $8 OR $8 IS NULL)
+        ORDER BY id LIMIT $9");
+    COUNT = concat!("SELECT count(*) FROM audit_events WHERE ", conditions!());
 }

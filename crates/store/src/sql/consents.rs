@@ -6,6 +6,8 @@ macro_rules! columns {
     };
 }
 
+pub(crate) use columns;
+
 statements! {
     BY_ID = concat!("SELECT ", columns!(), " FROM consents WHERE id = $1");
     /// The open one, else the last that was.

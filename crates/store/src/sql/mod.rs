@@ -20,6 +20,7 @@ pub(crate) mod declared;
 pub(crate) mod grants;
 pub(crate) mod interactions;
 pub(crate) mod keys;
+pub(crate) mod operate;
 pub(crate) mod people;
 pub(crate) mod sessions;
 pub(crate) mod sweep;
@@ -38,6 +39,7 @@ pub(crate) const PORTABLE: &[&[(&str, &str)]] = &[
     grants::ALL,
     interactions::ALL,
     keys::ALL,
+    operate::ALL,
     people::ALL,
     sessions::ALL,
     sweep::ALL,

@@ -6,6 +6,8 @@ macro_rules! columns {
     };
 }
 
+pub(crate) use columns;
+
 statements! {
     BY_ID = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
     BY_NAME = concat!("SELECT ", columns!(), " FROM users WHERE username = $1");
@@ -20,15 +22,15 @@ statements! {
     DISABLE = "UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL";
 
     TOTP = "SELECT user_id, sealed_seed, last_step, confirmed_at FROM totp_credentials WHERE user_id = $1";
-    /// Replaces one that was never confirmed; no row if there is a confirmed one.
-    START_TOTP = "INSERT INTO totp_credentials (user_id, sealed_seed, last_step) VALUES ($1, $2, $3)
-        ON CONFLICT (user_id) DO UPDATE SET sealed_seed = excluded.sealed_seed, last_step = excluded.last_step
-        WHERE totp_credentials.confirmed_at IS NULL";
-    CONFIRM_TOTP = "UPDATE totp_credentials SET last_step = $2, confirmed_at = $3
-        WHERE user_id = $1 AND confirmed_at IS NULL AND last_step < $2 AND sealed_seed = $4";
+    /// Inserts, or replaces exactly the one that was read: of parallel enrolments one gets the row.
+    ENROL_TOTP = "INSERT INTO totp_credentials (user_id, sealed_seed, last_step, confirmed_at)
+        VALUES ($1, $2, $3, $4)
+        ON CONFLICT (user_id) DO UPDATE SET sealed_seed = excluded.sealed_seed,
+            last_step = excluded.last_step, confirmed_at = excluded.confirmed_at
+        WHERE totp_credentials.confirmed_at = $5";
     /// Of parallel uses of one code, one moves the step forward.
     ACCEPT_TOTP = "UPDATE totp_credentials SET last_step = $2
-        WHERE user_id = $1 AND confirmed_at IS NOT NULL AND last_step < $2";
+        WHERE user_id = $1 AND last_step < $2";
     REMOVE_TOTP = "DELETE FROM totp_credentials WHERE user_id = $1";
 
     REMOVE_RECOVERY_CODES = "DELETE FROM recovery_codes WHERE user_id = $1";

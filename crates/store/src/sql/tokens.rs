@@ -25,6 +25,7 @@ statements! {
         FROM access_tokens t JOIN grants g ON g.id = t.grant_id", line_joins!(), "WHERE t.digest = $1");
     GRANTLESS_ACCESS = "SELECT digest, id, grant_id, client_id, claims, issued_at, expires_at, revoked_at
         FROM access_tokens WHERE digest = $1 AND grant_id IS NULL";
+    CLIENT_IS_ENABLED = "SELECT EXISTS (SELECT 1 FROM clients WHERE id = $1 AND NOT disabled)";
     REVOKE_ACCESS = "UPDATE access_tokens SET revoked_at = $2 WHERE digest = $1 AND revoked_at IS NULL";
 
     DENY = "INSERT INTO denied_tokens (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";

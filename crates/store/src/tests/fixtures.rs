@@ -2,11 +2,11 @@
 
 use audit::{Event, EventKind};
 use chrono::{DateTime, TimeDelta, Utc};
-use consent::{ConsentRecord, ConsentUpsert, ResourceServer, ScopeDefinition};
+use consent::{Catalogue, ConsentRecord, ConsentUpsert, ResourceServer, ScopeDefinition};
 use jose::{Digest, digest::sha256};
 use keys::{KeyState, SigningKeyRecord};
 use mfa::{
-    PasswordHash, TotpCredential, User,
+    PasswordHash, User,
     session::{NewSession, Session},
 };
 use protocol::{
@@ -79,6 +79,10 @@ pub(crate) fn resource_server() -> ResourceServer {
     .unwrap()
 }
 
+pub(crate) fn catalogue() -> Catalogue {
+    Catalogue::new([scope()], [resource_server()]).unwrap()
+}
+
 pub(crate) fn user(id: UserId, name: &str) -> User {
     User {
         id,
@@ -91,10 +95,6 @@ pub(crate) fn user(id: UserId, name: &str) -> User {
         password_changed_at: None,
         disabled_at: None,
     }
-}
-
-pub(crate) fn totp() -> TotpCredential {
-    TotpCredential::unconfirmed(ALICE, vec![7; 50])
 }
 
 pub(crate) fn session(id: u128) -> NewSession {

@@ -11,6 +11,8 @@ suite!(
     bcp_20_codes_are_bound_and_expire,
     bcp_09_refresh_tokens_age,
     access_tokens_round_trip,
+    f2_17_the_line_has_the_consent_as_it_is_now,
+    a_disabled_client_ends_what_it_holds,
     a_withdrawal_kills_what_is_below,
     bl_04_the_end_of_a_session_reaches_its_grants,
     consents_are_answered_once,
@@ -22,13 +24,11 @@ async fn interactions_round_trip(bench: Bench) {
     let record = interaction();
     commit!(bench.one, tx => tx.insert_interaction(&record));
     assert_eq!(bench.other.interaction(record.id).await.unwrap(), Some(record.clone()));
-    assert_eq!(commit!(bench.one, tx => tx.save_interaction(&record)), 1);
-    assert_eq!(commit!(bench.one, tx => tx.save_interaction(&record)), 0);
-    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 1, at(5))), 0);
-    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 2, at(5))), 1);
+    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 2, at(5))), 0);
+    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 1, at(5))), 1);
     let read = bench.other.interaction(record.id).await.unwrap().unwrap();
-    assert_eq!((read.version, read.completed_at), (3, Some(at(5))));
-    assert_eq!(commit!(bench.one, tx => tx.save_interaction(&read)), 0);
+    assert_eq!((read.version, read.completed_at), (2, Some(at(5))));
+    assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 2, at(6))), 0, "it is over");
 }
 
 async fn bcp_20_codes_are_bound_and_expire(bench: Bench) {
@@ -36,7 +36,7 @@ async fn bcp_20_codes_are_bound_and_expire(bench: Bench) {
     let (read, line) = bench.other.code(&code().digest).await.unwrap().unwrap();
     assert_eq!((read, &line.grant), (code(), &grant()));
     assert_eq!(line.user_roles, ["account-viewer"]);
-    assert!(line.live(at(1)).is_ok());
+    assert!(line.live(&catalogue(), at(1)).is_ok());
     let redeem = async |client: &str, now| commit!(bench.one, tx => tx.redeem_code(&code().digest, &client.parse().unwrap(), now));
     assert_eq!(redeem("pocketwise", at(1)).await, 0);
     assert_eq!(redeem("ledgerline", at(60)).await, 0);
@@ -87,6 +87,38 @@ async fn access_tokens_round_trip(bench: Bench) {
     assert_eq!(bench.other.access_token(&digest("unknown")).await.unwrap(), None);
 }
 
+async fn f2_17_the_line_has_the_consent_as_it_is_now(bench: Bench) {
+    connected(&bench).await;
+    let line = async || bench.other.grant_line(grant().id).await.unwrap().unwrap();
+    let before = line().await;
+    assert_eq!((before.consent_scope, before.consent_resources), (consent(30).scope, consent(30).resources));
+    let record = consent::ConsentRecord {
+        scope: "openid".parse().unwrap(),
+        resources: vec![],
+        version: 2,
+        ..consent(30)
+    };
+    let narrower = ConsentUpsert::Replace { record, expected_version: 1 };
+    assert_eq!(commit!(bench.one, tx => tx.put_consent(&narrower)), 1);
+    let after = line().await;
+    assert_eq!(after.grant, grant(), "the grant itself stays as it was given");
+    assert_eq!((after.consent_scope.to_string(), &after.consent_resources), ("openid".to_owned(), &vec![]));
+    let live = after.live(&catalogue(), at(6)).unwrap();
+    assert_eq!((live.grant().scope.to_string(), &live.grant().audience), ("openid".to_owned(), &vec![]));
+}
+
+async fn a_disabled_client_ends_what_it_holds(bench: Bench) {
+    connected(&bench).await;
+    let line = async || bench.other.grant_line(grant().id).await.unwrap().unwrap();
+    assert!(line().await.live(&catalogue(), at(6)).is_ok());
+    assert!(bench.other.client_is_enabled(&app()).await.unwrap());
+    assert!(!bench.other.client_is_enabled(&"nobody".parse().unwrap()).await.unwrap());
+    let disabled = tokens::client::ClientRecord { disabled: true, ..client() };
+    commit!(bench.one, tx => tx.put_client(&disabled));
+    assert_eq!(line().await.live(&catalogue(), at(6)).unwrap_err(), GrantEnd::ClientDisabled);
+    assert!(!bench.other.client_is_enabled(&app()).await.unwrap());
+}
+
 async fn a_withdrawal_kills_what_is_below(bench: Bench) {
     connected(&bench).await;
     let stranger = protocol::UserId(uuid::Uuid::from_u128(2));
@@ -97,7 +129,7 @@ async fn a_withdrawal_kills_what_is_below(bench: Bench) {
     // Issued by a node that had read the consent before: born dead.
     commit!(bench.other, tx => tx.insert_access_token(&access_token(Some(grant().id))));
     let (_, line) = bench.one.access_token(&access_token(None).digest).await.unwrap().unwrap();
-    assert_eq!(line.unwrap().live(at(6)).unwrap_err(), GrantEnd::ConsentWithdrawn);
+    assert_eq!(line.unwrap().live(&catalogue(), at(6)).unwrap_err(), GrantEnd::ConsentWithdrawn);
 }
 
 async fn bl_04_the_end_of_a_session_reaches_its_grants(bench: Bench) {
@@ -114,17 +146,17 @@ async fn bl_04_the_end_of_a_session_reaches_its_grants(bench: Bench) {
         tx.insert_grant(&lasting).await
     });
     let line = async |id| bench.other.grant_line(id).await.unwrap().unwrap();
-    assert!(line(bound.id).await.live(at(6)).is_ok());
+    assert!(line(bound.id).await.live(&catalogue(), at(6)).is_ok());
     let end = SessionEnd { id: session(10).session.id, user: ALICE, at: at(5) };
     assert_eq!(commit!(bench.one, tx => tx.end_session(&end)), 1);
-    assert_eq!(line(bound.id).await.live(at(6)).unwrap_err(), GrantEnd::SessionEnded);
-    assert!(line(lasting.id).await.live(at(6)).is_ok());
+    assert_eq!(line(bound.id).await.live(&catalogue(), at(6)).unwrap_err(), GrantEnd::SessionEnded);
+    assert!(line(lasting.id).await.live(&catalogue(), at(6)).is_ok());
     // The session's row is swept before that of a lasting grant.
     let plan = crate::SweepPlan { now: at(7201), attempts_before: at(0), batch: 9 };
     bench.one.sweep(&plan).await.unwrap();
     assert_eq!(bench.other.session(end.id).await.unwrap(), None);
-    assert_eq!(line(bound.id).await.live(at(6)).unwrap_err(), GrantEnd::SessionEnded);
-    assert!(line(lasting.id).await.live(at(6)).is_ok());
+    assert_eq!(line(bound.id).await.live(&catalogue(), at(6)).unwrap_err(), GrantEnd::SessionEnded);
+    assert!(line(lasting.id).await.live(&catalogue(), at(6)).is_ok());
 }
 
 async fn consents_are_answered_once(bench: Bench) {

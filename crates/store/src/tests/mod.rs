@@ -6,6 +6,7 @@ mod declared;
 mod fixtures;
 mod lines;
 mod opening;
+mod operating;
 mod people;
 mod races;
 mod sweeping;

@@ -15,7 +15,7 @@ suite!(
     bcp_09_a_password_change_ends_the_rest,
     disabling_ends_everything,
     se_03_totp_moves_forward_only,
-    se_03_another_tab_spoils_a_confirmation,
+    se_03_an_authenticator_is_replaced_knowingly,
     se_03_recovery_codes_are_replaced_whole,
     se_03_attempts_are_counted_once,
     se_01_sessions_are_renewed,
@@ -64,15 +64,10 @@ async fn disabling_ends_everything(bench: Bench) {
 
 async fn se_03_totp_moves_forward_only(bench: Bench) {
     connected(&bench).await;
-    let waiting = totp();
     let accept = async |step| commit!(bench.one, tx => tx.accept_totp(&TotpAcceptance { user: ALICE, step }));
-    assert_eq!(commit!(bench.one, tx => tx.start_totp(&waiting)), 1);
-    assert_eq!(bench.other.totp(ALICE).await.unwrap(), Some(waiting.clone()));
-    assert_eq!(accept(100).await, 0, "it is no factor yet");
+    assert_eq!(accept(100).await, 0, "there is none yet");
     let confirm = TotpConfirmation { user: ALICE, step: 100, at: at(1) };
-    assert_eq!(commit!(bench.one, tx => tx.confirm_totp(&confirm, &waiting.sealed_seed)), 1);
-    assert_eq!(commit!(bench.one, tx => tx.confirm_totp(&confirm, &waiting.sealed_seed)), 0);
-    assert_eq!(commit!(bench.one, tx => tx.start_totp(&waiting)), 0, "a confirmed one stays");
+    assert_eq!(commit!(bench.one, tx => tx.enrol_totp(&confirm, &[7; 50], None)), 1);
     assert_eq!((accept(100).await, accept(99).await, accept(101).await, accept(101).await), (0, 0, 1, 0));
     let stored = bench.other.totp(ALICE).await.unwrap().unwrap();
     assert_eq!((stored.last_step, stored.confirmed_at), (101, Some(at(1))));
@@ -83,14 +78,15 @@ async fn se_03_totp_moves_forward_only(bench: Bench) {
     assert_eq!(bench.other.sessions_of(ALICE, at(3)).await.unwrap(), vec![]);
 }
 
-async fn se_03_another_tab_spoils_a_confirmation(bench: Bench) {
+async fn se_03_an_authenticator_is_replaced_knowingly(bench: Bench) {
     connected(&bench).await;
-    let (first, second) = (totp(), mfa::TotpCredential { sealed_seed: vec![8; 50], ..totp() });
-    commit!(bench.one, tx => tx.start_totp(&first));
-    commit!(bench.one, tx => tx.start_totp(&second));
-    let confirm = TotpConfirmation { user: ALICE, step: 100, at: at(1) };
-    assert_eq!(commit!(bench.one, tx => tx.confirm_totp(&confirm, &first.sealed_seed)), 0);
-    assert_eq!(commit!(bench.one, tx => tx.confirm_totp(&confirm, &second.sealed_seed)), 1);
+    let by = |step, second| TotpConfirmation { user: ALICE, step, at: at(second) };
+    assert_eq!(commit!(bench.one, tx => tx.enrol_totp(&by(100, 1), &[7; 50], None)), 1);
+    assert_eq!(commit!(bench.one, tx => tx.enrol_totp(&by(101, 2), &[8; 50], None)), 0, "there is one");
+    assert_eq!(commit!(bench.one, tx => tx.enrol_totp(&by(101, 2), &[8; 50], Some(at(9)))), 0, "another one");
+    assert_eq!(commit!(bench.one, tx => tx.enrol_totp(&by(101, 2), &[8; 50], Some(at(1)))), 1);
+    let stored = bench.other.totp(ALICE).await.unwrap().unwrap();
+    assert_eq!((stored.sealed_seed, stored.last_step, stored.confirmed_at), (vec![8; 50], 101, Some(at(2))));
 }
 
 async fn se_03_recovery_codes_are_replaced_whole(bench: Bench) {

@@ -20,7 +20,8 @@ suite!(
     one_redeems_a_code,
     one_rotates_a_refresh_token,
     one_uses_a_one_time_password,
-    one_confirms_an_authenticator,
+    one_enrols_an_authenticator,
+    one_replaces_an_authenticator,
     one_uses_a_recovery_code,
     one_attempt_is_reserved,
     one_renews_a_session,
@@ -66,17 +67,22 @@ async fn one_rotates_a_refresh_token(bench: Bench) {
 
 async fn one_uses_a_one_time_password(bench: Bench) {
     connected(&bench).await;
-    commit!(bench.one, tx => tx.start_totp(&totp()));
     let confirm = TotpConfirmation { user: ALICE, step: 5, at: at(0) };
-    commit!(bench.one, tx => tx.confirm_totp(&confirm, &totp().sealed_seed));
+    commit!(bench.one, tx => tx.enrol_totp(&confirm, &[7; 50], None));
     race!(bench, tx => tx.accept_totp(&TotpAcceptance { user: ALICE, step: 6 }));
 }
 
-async fn one_confirms_an_authenticator(bench: Bench) {
+async fn one_enrols_an_authenticator(bench: Bench) {
     connected(&bench).await;
-    commit!(bench.one, tx => tx.start_totp(&totp()));
-    let seed = leak(totp().sealed_seed);
-    race!(bench, tx => tx.confirm_totp(&TotpConfirmation { user: ALICE, step: 5, at: at(0) }, seed));
+    race!(bench, tx => tx.enrol_totp(&TotpConfirmation { user: ALICE, step: 5, at: at(0) }, &[7; 50], None));
+}
+
+async fn one_replaces_an_authenticator(bench: Bench) {
+    connected(&bench).await;
+    let first = TotpConfirmation { user: ALICE, step: 5, at: at(0) };
+    commit!(bench.one, tx => tx.enrol_totp(&first, &[7; 50], None));
+    let before = Some(at(0));
+    race!(bench, tx => tx.enrol_totp(&TotpConfirmation { user: ALICE, step: 6, at: at(1) }, &[8; 50], before));
 }
 
 async fn one_uses_a_recovery_code(bench: Bench) {
@@ -121,8 +127,7 @@ async fn one_ends_a_session(bench: Bench) {
 async fn one_completes_an_interaction(bench: Bench) {
     let record = leak(interaction());
     commit!(bench.one, tx => tx.insert_interaction(record));
-    race!(bench, tx => tx.save_interaction(record));
-    race!(bench, tx => tx.complete_interaction(record.id, 2, at(5)));
+    race!(bench, tx => tx.complete_interaction(record.id, 1, at(5)));
 }
 
 async fn one_opens_a_consent(bench: Bench) {

@@ -69,6 +69,9 @@ pub enum AuthorizationFault {
     /// The RFC 6749 core found something that our own checks should have found before.
     #[error("the request is not an OAuth 2.0 authorization request")]
     Core,
+    /// Request, client and verified redirect are of different requests: a mistake of this program.
+    #[error("request, client and redirect do not belong together")]
+    Contradiction,
 }
 
 /// What `flows` found out about an `id_token_hint`, which takes our keys.
@@ -106,10 +109,11 @@ pub struct ValidatedAuthorization {
 }
 
 impl ValidatedAuthorization {
-    /// Runs the list.
+    /// Runs the list over a request whose redirect was verified.
     ///
     /// # Errors
-    /// The first [`AuthorizationFault`].
+    /// The first [`AuthorizationFault`]; [`AuthorizationFault::Contradiction`] when request, client
+    /// and redirect don't belong together.
     pub fn validate(
         request: AuthorizationRequest,
         client: Arc<Client>,
@@ -117,6 +121,9 @@ impl ValidatedAuthorization {
         hint: Hint,
         catalogue: &Catalogue,
     ) -> Result<Self, AuthorizationFault> {
+        if !redirect.belongs_to(&request, &client) {
+            return Err(AuthorizationFault::Contradiction);
+        }
         let mut draft = Draft {
             request: &request,
             client: &client,

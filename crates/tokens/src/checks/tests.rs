@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 // No glob: the check named `core` would hide the crate of that name from macros.
 use super::{
-    Arc, AudienceFault, AuthorizationFault, AuthorizationRequest, CHECKS, Catalogue, Client, Duration, Hint,
-    Scope, UserId, ValidatedAuthorization, VerifiedRedirect,
+    Arc, AudienceFault, AuthorizationFault, AuthorizationRequest, CHECKS, Catalogue, Client, Draft, Duration,
+    Hint, Scope, UserId, ValidatedAuthorization, VerifiedRedirect,
 };
 use crate::client::tests::{client, confidential};
 
@@ -35,6 +35,7 @@ fn server(audience: &str, id: &str) -> ResourceServer {
         introspection: Some(IntrospectionCredential {
             id: id.parse().unwrap(),
             secret: sha256(format!("secret of {id}")),
+            former: None,
         }),
         access_token_lifetime: None,
     }
@@ -91,9 +92,18 @@ pub(crate) fn validate(
     request: AuthorizationRequest,
     hint: Hint,
 ) -> Result<ValidatedAuthorization, AuthorizationFault> {
-    let addressee = Addressee { redirect_uri: Some("https://app.example/cb"), ..Addressee::default() };
-    let redirect = VerifiedRedirect::verify(&addressee, &client).unwrap();
+    let redirect = verified(&request, &client);
     ValidatedAuthorization::validate(request, Arc::new(client), redirect, hint, &catalogue())
+}
+
+fn verified(request: &AuthorizationRequest, client: &Client) -> VerifiedRedirect {
+    let addressee = Addressee {
+        client_id: Some(&request.client_id),
+        redirect_uri: request.redirect_uri.as_deref(),
+        state: request.state.as_deref(),
+        response_mode: Some(request.response_mode),
+    };
+    VerifiedRedirect::verify(&addressee, client).unwrap()
 }
 
 /// [`request`] with a change, of a client that may ask for everything.
@@ -250,11 +260,50 @@ fn oc_09_a_hint_that_is_not_ours_is_refused() {
 
 #[test]
 fn the_core_machine_agrees_or_refuses() {
-    // A redirect that is no URL never gets past the proof of the redirect; the machine knows, too.
-    let broken = AuthorizationRequest { redirect_uri: Some("no url".into()), ..request() };
-    assert_eq!(validate(client(), broken, Hint::Absent).unwrap_err(), AuthorizationFault::Core);
-    let absent = AuthorizationRequest { redirect_uri: None, ..request() };
-    assert_eq!(validate(client(), absent, Hint::Absent).unwrap_err(), AuthorizationFault::Core);
+    // Such redirects never get past the proof of the redirect; the machine knows, too.
+    let (client, catalogue) = (client(), catalogue());
+    for (redirect_uri, expected) in [
+        (request().redirect_uri, Ok(())),
+        (Some("no url".to_owned()), Err(AuthorizationFault::Core)),
+        (None, Err(AuthorizationFault::Core)),
+    ] {
+        let request = AuthorizationRequest { redirect_uri, ..request() };
+        let mut draft = Draft {
+            request: &request,
+            client: &client,
+            catalogue: &catalogue,
+            hint: Hint::Absent,
+            scope: "openid".parse().unwrap(),
+            audience: Vec::new(),
+        };
+        assert_eq!(super::core::check(&mut draft), expected, "{:?}", request.redirect_uri);
+    }
+}
+
+#[rstest]
+#[case::another_clients_redirect(|_: &mut AuthorizationRequest| (), |c: &mut Client| c.id = "other".parse().unwrap())]
+#[case::another_clients_request(|r: &mut AuthorizationRequest| r.client_id = "other".into(), |_: &mut Client| ())]
+#[case::another_redirect(
+    |r: &mut AuthorizationRequest| r.redirect_uri = Some("https://app.example/other".into()),
+    |_: &mut Client| ()
+)]
+#[case::no_redirect(|r: &mut AuthorizationRequest| r.redirect_uri = None, |_: &mut Client| ())]
+#[case::another_state(|r: &mut AuthorizationRequest| r.state = Some("other".into()), |_: &mut Client| ())]
+#[case::another_mode(
+    |r: &mut AuthorizationRequest| r.response_mode = protocol::client::ResponseMode::FormPost,
+    |_: &mut Client| ()
+)]
+fn f2_11_redirect_client_and_request_belong_together(
+    #[case] other_request: fn(&mut AuthorizationRequest),
+    #[case] other_client: fn(&mut Client),
+) {
+    let (mut request, mut client) = (request(), client());
+    let redirect = verified(&request, &client);
+    other_request(&mut request);
+    other_client(&mut client);
+    let refused =
+        ValidatedAuthorization::validate(request, Arc::new(client), redirect, Hint::Absent, &catalogue());
+    assert_eq!(refused.unwrap_err(), AuthorizationFault::Contradiction);
 }
 
 /// A request that fails every check is told of the first; with that mended, of the next.
@@ -266,7 +315,6 @@ fn the_first_check_that_fails_decides() {
         code_challenge: None,
         scope: Some("cards:read openid".parse().unwrap()),
         resources: vec!["https://evil.example/api".into()],
-        redirect_uri: None,
         ..request()
     };
     let mut hint = Hint::Invalid;
@@ -293,15 +341,12 @@ fn the_first_check_that_fails_decides() {
                 hint = Hint::Absent;
                 "id_token_hint"
             }
-            AuthorizationFault::Core => {
-                bad.redirect_uri = request().redirect_uri;
-                "rfc 6749 core"
-            }
             other => panic!("{other:?} after {told:?}"),
         });
     }
+    // The core stands last, and refuses nothing that passed the others.
     let listed: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-    assert_eq!(told, listed);
+    assert_eq!(listed.split_last(), Some((&"rfc 6749 core", &told[..])));
 }
 
 #[test]

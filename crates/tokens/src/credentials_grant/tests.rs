@@ -74,6 +74,8 @@ fn at_03_ri_01_one_token_is_for_one_resource_server() {
     assert_eq!(ask(client.clone(), both, &[CARDS]), Err(ClientGrantFault::Audience(outside)));
     assert_eq!(ask(client.clone(), Some("cards:read"), &[CARDS]), Ok(target(CARDS, "cards:read")));
     assert_eq!(ask(client.clone(), None, &[CARDS]), Ok(target(CARDS, "cards:read")), "the name narrows");
+    let useless = AudienceFault::UnknownResource(CARDS.into());
+    assert_eq!(ask(registered("accounts:read"), None, &[CARDS]), Err(ClientGrantFault::Audience(useless)));
     let unknown = AudienceFault::UnknownResource("urn:nobody".into());
     assert_eq!(ask(client, None, &["urn:nobody"]), Err(ClientGrantFault::Audience(unknown)));
 }

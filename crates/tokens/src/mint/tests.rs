@@ -46,7 +46,7 @@ fn mint() -> Mint<'static> {
 fn live(change: impl FnOnce(&mut GrantLine)) -> LiveGrant {
     let mut line = line();
     change(&mut line);
-    line.live(now()).unwrap()
+    line.live(&CATALOGUE, now()).unwrap()
 }
 
 /// The target of a grant of `scope` that is for `audience`.
@@ -72,11 +72,16 @@ fn says(verified: Verified) -> Value {
     Value::Object(verified.claims.into_map())
 }
 
+/// An access token of that scope with the value of OpenID Connect Core, appendix A.3.
+fn beside(scope: &str) -> MintedToken {
+    let token = AccessToken::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+    MintedToken { token, ..minted(&live(|_| ()), &target(scope, &[BANK])) }
+}
+
 /// An ID token of `client` beside the access token `at`.
 fn id_token(client: Client, nonce: Option<&str>, at: DateTime<Utc>) -> Verified {
     let client = AuthenticatedClient::for_tests(client);
-    let access = AccessToken::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
-    let token = mint().id_token(&client, &live(|_| ()), &access, nonce, at).unwrap();
+    let token = mint().id_token(&client, &live(|_| ()), &beside("openid"), nonce, at).unwrap().unwrap();
     verify_id_token_hint(&token, keyring().verification_keys(), ISSUER).unwrap()
 }
 
@@ -246,7 +251,7 @@ fn without_an_active_key_nothing_is_made() {
     let target = target("accounts:read", &[BANK]);
     let access = mint.access_token(&client, Authority::Grant(&live), &target, ENTROPY, now());
     assert!(matches!(access, Err(MintFault::NoKey(Algorithm::Es256))));
-    let id = mint.id_token(&client, &live, &AccessToken::new("x"), None, now());
+    let id = mint.id_token(&client, &live, &beside("openid"), None, now());
     assert!(matches!(id, Err(MintFault::NoKey(Algorithm::Rs256))));
 }
 
@@ -271,6 +276,16 @@ fn oc_02_oc_03_oc_30_oc_35_an_id_token_says_all_and_no_more() {
         "nonce": "n-0S6_WzA2Mj",
     });
     assert_eq!(says(verified), expected);
+}
+
+#[test]
+fn oc_10_without_openid_in_the_access_token_there_is_no_id_token() {
+    let client = AuthenticatedClient::for_tests(client());
+    // The grant has `openid`; the refresh was narrowed.
+    let live = live(|_| ());
+    assert!(live.grant().scope.contains("openid"));
+    assert_eq!(mint().id_token(&client, &live, &beside("accounts:read"), None, now()).unwrap(), None);
+    assert!(mint().id_token(&client, &live, &beside("openid accounts:read"), None, now()).unwrap().is_some());
 }
 
 #[test]
@@ -305,7 +320,7 @@ fn oc_01_id_tokens_are_signed_as_the_client_registered(
 fn at_04_neither_kind_of_token_passes_for_the_other() {
     let client = AuthenticatedClient::for_tests(client());
     let live = live(|_| ());
-    let id = mint().id_token(&client, &live, &AccessToken::new("x"), None, now()).unwrap();
+    let id = mint().id_token(&client, &live, &beside("openid"), None, now()).unwrap().unwrap();
     let keys = keyring().verification_keys();
     assert!(matches!(verify_access_token(&id, keys, ISSUER, now()), Err(OwnTokenFault::Type)));
     let access = minted(&live, &target("openid", &[])).token;

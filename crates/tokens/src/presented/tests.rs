@@ -23,7 +23,12 @@ const ISSUER: &str = "https://as.example";
 
 /// A token for the bank's API and for userinfo, with its line.
 fn found() -> FoundAccessToken {
-    let line = line();
+    let mut line = line();
+    line.grant.scope = "openid profile accounts:read cards:read".parse().unwrap();
+    line.grant.audience = vec![BANK.to_owned(), CARDS.to_owned()];
+    line.consent_scope = line.grant.scope.clone();
+    line.consent_resources = line.grant.audience.clone();
+    line.user_roles = vec!["account-viewer".into(), "card-viewer".into()];
     let grant = &line.grant;
     FoundAccessToken {
         claims: AccessTokenClaims {
@@ -43,7 +48,14 @@ fn found() -> FoundAccessToken {
         },
         digest: None,
         revoked: false,
-        line: Some(line),
+        above: Above::Grant(Box::new(line)),
+    }
+}
+
+fn above(token: &mut FoundAccessToken) -> &mut GrantLine {
+    match &mut token.above {
+        Above::Grant(line) => line,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -52,7 +64,7 @@ fn of_a_client(mut token: FoundAccessToken) -> FoundAccessToken {
     claims.sub = "app".into();
     (claims.grant_id, claims.auth_time, claims.acr) = (None, None, None);
     claims.amr.clear();
-    token.line = None;
+    token.above = Above::Client { enabled: true };
     token
 }
 
@@ -66,7 +78,7 @@ fn basic(id: &str, secret: &str) -> String {
 
 fn caller(id: &str) -> IntrospectionCaller {
     let header = basic(id, &format!("secret of {id}"));
-    IntrospectionCaller::authenticate(&presented(Some(&header), ""), &catalogue()).unwrap()
+    IntrospectionCaller::authenticate(&presented(Some(&header), ""), &catalogue(), now()).unwrap()
 }
 
 fn asked_by(id: &str, found: Option<FoundAccessToken>) -> (IntrospectionResponse, Option<DeadToken>) {
@@ -94,56 +106,76 @@ fn in_01_only_a_resource_servers_own_credentials_count(
 ) {
     let encode = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
     let header = basic(&encode(id), secret);
-    let by_basic = IntrospectionCaller::authenticate(&presented(Some(&header), ""), &catalogue());
+    let by_basic = IntrospectionCaller::authenticate(&presented(Some(&header), ""), &catalogue(), now());
     assert_eq!(by_basic.as_ref().map(IntrospectionCaller::audience), expected);
 
     let body = format!("client_id={}&client_secret={}", encode(id), secret.replace(' ', "+"));
-    let by_post = IntrospectionCaller::authenticate(&presented(None, &body), &catalogue());
+    let by_post = IntrospectionCaller::authenticate(&presented(None, &body), &catalogue(), now());
     assert_eq!(by_post.as_ref().map(IntrospectionCaller::audience), expected);
 }
 
 #[test]
 fn in_01_a_name_alone_is_no_credential() {
     let bare = presented(None, "client_id=bank-api");
-    assert!(IntrospectionCaller::authenticate(&bare, &catalogue()).is_none());
+    assert!(IntrospectionCaller::authenticate(&bare, &catalogue(), now()).is_none());
     let mut server = catalogue().resource_server(BANK).cloned().unwrap();
     server.introspection = None;
     let mute = Catalogue::new([], [server]).unwrap();
     let header = basic("bank-api", "secret of bank-api");
-    assert!(IntrospectionCaller::authenticate(&presented(Some(&header), ""), &mute).is_none());
+    assert!(IntrospectionCaller::authenticate(&presented(Some(&header), ""), &mute, now()).is_none());
 }
 
 #[rstest]
 #[case::revoked(|t: &mut FoundAccessToken| t.revoked = true, DeadToken::Revoked)]
 #[case::expired(|t: &mut FoundAccessToken| t.claims.exp = now().timestamp(), DeadToken::Expired)]
-#[case::grant_gone(|t: &mut FoundAccessToken| t.line = None, DeadToken::Unknown)]
+#[case::grant_gone(|t: &mut FoundAccessToken| t.above = Above::Nothing, DeadToken::Unknown)]
 #[case::grant_of_another(
     |t: &mut FoundAccessToken| t.claims.grant_id = Some(GrantId(Uuid::from_u128(99))),
     DeadToken::Unknown
 )]
 #[case::grant_revoked(
-    |t: &mut FoundAccessToken| t.line.as_mut().unwrap().grant.revoked_at = Some(now()),
+    |t: &mut FoundAccessToken| above(t).grant.revoked_at = Some(now()),
     DeadToken::Grant(GrantEnd::Revoked)
 )]
 #[case::grant_expired(
-    |t: &mut FoundAccessToken| t.line.as_mut().unwrap().grant.expires_at = now(),
+    |t: &mut FoundAccessToken| above(t).grant.expires_at = now(),
     DeadToken::Grant(GrantEnd::Expired)
 )]
 #[case::withdrawn(
-    |t: &mut FoundAccessToken| t.line.as_mut().unwrap().consent_withdrawn_at = Some(now()),
+    |t: &mut FoundAccessToken| above(t).consent_withdrawn_at = Some(now()),
     DeadToken::Grant(GrantEnd::ConsentWithdrawn)
 )]
 #[case::consent_expired(
-    |t: &mut FoundAccessToken| t.line.as_mut().unwrap().consent_expires_at = Some(now()),
+    |t: &mut FoundAccessToken| above(t).consent_expires_at = Some(now()),
     DeadToken::Grant(GrantEnd::ConsentExpired)
 )]
 #[case::logged_out(
-    |t: &mut FoundAccessToken| t.line.as_mut().unwrap().session_ended_at = Some(now()),
+    |t: &mut FoundAccessToken| above(t).session_ended_at = Some(now()),
     DeadToken::Grant(GrantEnd::SessionEnded)
 )]
 #[case::disabled(
-    |t: &mut FoundAccessToken| t.line.as_mut().unwrap().user_disabled_at = Some(now()),
+    |t: &mut FoundAccessToken| above(t).user_disabled_at = Some(now()),
     DeadToken::Grant(GrantEnd::UserDisabled)
+)]
+#[case::client_disabled(
+    |t: &mut FoundAccessToken| above(t).client_disabled = true,
+    DeadToken::Grant(GrantEnd::ClientDisabled)
+)]
+#[case::narrowed_away(
+    |t: &mut FoundAccessToken| above(t).consent_scope = "email".parse().unwrap(),
+    DeadToken::Grant(GrantEnd::NothingLeft)
+)]
+#[case::of_another_client(
+    |t: &mut FoundAccessToken| above(t).grant.client = "other".parse().unwrap(),
+    DeadToken::Unknown
+)]
+#[case::without_a_grant_in_its_claims(
+    |t: &mut FoundAccessToken| t.claims.grant_id = None,
+    DeadToken::Unknown
+)]
+#[case::of_a_disabled_client(
+    |t: &mut FoundAccessToken| { t.claims.grant_id = None; t.above = Above::Client { enabled: false }; },
+    DeadToken::ClientDisabled
 )]
 fn in_02_whatever_is_dead_is_just_inactive_and_opens_no_userinfo(
     #[case] kill: fn(&mut FoundAccessToken),
@@ -155,7 +187,7 @@ fn in_02_whatever_is_dead_is_just_inactive_and_opens_no_userinfo(
     let (answer, reason) = asked_by("bank-api", Some(token.clone()));
     assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"active":false}"#);
     assert_eq!(reason, Some(dead), "for the audit trail");
-    let refused = userinfo_subject(Some(token), ISSUER, now()).unwrap_err();
+    let refused = userinfo_subject(Some(token), ISSUER, &catalogue(), now()).unwrap_err();
     assert_eq!(refused, UserinfoFault::Dead(dead));
 }
 
@@ -196,8 +228,9 @@ fn in_04_an_audience_learns_only_of_its_own_scopes() {
     token.claims.aud = vec![BANK.to_owned(), CARDS.to_owned()];
     assert_eq!(active("bank-api", token.clone()).scope.to_string(), "accounts:read");
     assert_eq!(active("cards-api", token.clone()).scope.to_string(), "cards:read");
+    // The grant reaches no further, whatever a token says.
     token.claims.aud = vec![VAULT.to_owned()];
-    assert!(active("vault-api", token).scope.is_empty());
+    assert_eq!(asked_by("vault-api", Some(token)).1, Some(DeadToken::ForeignAudience));
 }
 
 #[test]
@@ -205,8 +238,56 @@ fn in_03_roles_that_were_taken_away_are_no_longer_told() {
     let mut token = found();
     token.claims.roles = vec!["account-viewer".into(), "payment-initiator".into()];
     assert_eq!(active("bank-api", token.clone()).roles, ["account-viewer"]);
-    token.line.as_mut().unwrap().user_roles.clear();
-    assert!(active("bank-api", token).roles.is_empty());
+    // Held, but it is not what these scopes stand for here.
+    token.claims.roles.push("card-viewer".into());
+    assert_eq!(active("bank-api", token).roles, ["account-viewer"]);
+}
+
+#[test]
+fn f2_17_a_narrowed_consent_or_a_lost_role_shows_at_the_next_question() {
+    let bank_and_payments = |change: fn(&mut GrantLine)| {
+        let mut token = found();
+        token.claims.scope = "openid accounts:read payments:write".parse().unwrap();
+        token.claims.roles = vec!["account-viewer".into(), "payment-initiator".into()];
+        let (scope, roles) = (token.claims.scope.clone(), token.claims.roles.clone());
+        let line = above(&mut token);
+        line.consent_scope = scope.clone();
+        line.grant.scope = scope;
+        line.user_roles = roles;
+        change(line);
+        token
+    };
+    let told = |token: FoundAccessToken| {
+        let active = active("bank-api", token);
+        (active.scope.to_string(), active.roles)
+    };
+    let both = vec!["account-viewer".to_owned(), "payment-initiator".to_owned()];
+    let viewer = vec!["account-viewer".to_owned()];
+    assert_eq!(told(bank_and_payments(|_| ())), ("accounts:read payments:write".into(), both));
+    let narrowed = bank_and_payments(|line| line.consent_scope = "openid accounts:read".parse().unwrap());
+    assert_eq!(told(narrowed), ("accounts:read".into(), viewer.clone()));
+    let lost = bank_and_payments(|line| line.user_roles = vec!["account-viewer".into()]);
+    assert_eq!(told(lost), ("accounts:read".into(), viewer));
+    // Nothing left for this resource server, although something is left for userinfo.
+    let nothing = bank_and_payments(|line| line.user_roles.clear());
+    let (answer, dead) = asked_by("bank-api", Some(nothing.clone()));
+    assert_eq!((answer, dead), (IntrospectionResponse::Inactive, Some(DeadToken::ForeignAudience)));
+    assert!(userinfo_subject(Some(nothing), ISSUER, &catalogue(), now()).is_ok());
+    let elsewhere = bank_and_payments(|line| line.consent_resources = vec![CARDS.to_owned()]);
+    assert_eq!(asked_by("bank-api", Some(elsewhere)).1, Some(DeadToken::ForeignAudience));
+}
+
+#[test]
+fn f2_17_userinfo_releases_what_the_consent_still_covers() {
+    let released = |scope: &str| {
+        let mut token = found();
+        above(&mut token).consent_scope = scope.parse().unwrap();
+        userinfo_subject(Some(token), ISSUER, &catalogue(), now())
+            .map(|(_, token)| token.claims().scope.to_string())
+    };
+    assert_eq!(released("openid profile accounts:read"), Ok("accounts:read openid profile".into()));
+    assert_eq!(released("openid accounts:read"), Ok("accounts:read openid".into()));
+    assert_eq!(released("profile accounts:read"), Err(UserinfoFault::NotOpenid));
 }
 
 #[test]
@@ -217,19 +298,23 @@ fn in_03_a_clients_own_token_is_active_without_a_person() {
     assert_eq!((answer.sub.as_str(), answer.grant_id, answer.acr), ("app", None, None));
     assert_eq!(answer.roles, ["account-viewer"], "its registration's");
     token.revoked = true;
-    assert_eq!(asked_by("bank-api", Some(token)).1, Some(DeadToken::Revoked));
+    assert_eq!(asked_by("bank-api", Some(token.clone())).1, Some(DeadToken::Revoked));
+    token.revoked = false;
+    token.above = Above::Client { enabled: false };
+    assert_eq!(asked_by("bank-api", Some(token)).1, Some(DeadToken::ClientDisabled));
 }
 
 #[test]
 fn oc_16_userinfo_is_about_the_person_of_the_grant() {
-    let (user, token) = userinfo_subject(Some(found()), ISSUER, now()).unwrap();
+    let (user, token) = userinfo_subject(Some(found()), ISSUER, &catalogue(), now()).unwrap();
     assert_eq!(user, line().grant.user);
     assert_eq!(token.claims().sub, user.to_string());
 }
 
 #[test]
 fn oc_16_what_userinfo_refuses() {
-    let fault = |found: Option<FoundAccessToken>| userinfo_subject(found, ISSUER, now()).unwrap_err();
+    let fault =
+        |found: Option<FoundAccessToken>| userinfo_subject(found, ISSUER, &catalogue(), now()).unwrap_err();
     assert_eq!(fault(None), UserinfoFault::Dead(DeadToken::Unknown));
     let mut no_openid = found();
     no_openid.claims.scope = "profile accounts:read".parse().unwrap();

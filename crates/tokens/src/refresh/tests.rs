@@ -32,7 +32,7 @@ struct Case {
 /// A right refresh of a token that the client got ten days ago.
 fn case_of(client: Client) -> Case {
     let line = lasting();
-    let grant = line.clone().live(now()).unwrap();
+    let grant = line.clone().live(&catalogue(), now()).unwrap();
     let issued = now() - days(10);
     let (token, record) =
         first_refresh_token(&client, &grant, &TokenPolicy::default(), [1; 32], issued).unwrap();
@@ -160,6 +160,18 @@ fn bcp_09_a_stable_token_is_never_touched_beyond_its_end() {
     |c: &mut Case| c.line.user_disabled_at = Some(now()),
     RefreshFault::Ended(GrantEnd::UserDisabled)
 )]
+#[case::client_disabled(
+    |c: &mut Case| c.line.client_disabled = true,
+    RefreshFault::Ended(GrantEnd::ClientDisabled)
+)]
+#[case::consent_narrowed_away(
+    |c: &mut Case| c.line.consent_scope = "email".parse().unwrap(),
+    RefreshFault::Ended(GrantEnd::NothingLeft)
+)]
+#[case::roles_lost(
+    |c: &mut Case| { c.line.grant.scope = "accounts:read".parse().unwrap(); c.line.user_roles.clear(); },
+    RefreshFault::Ended(GrantEnd::NothingLeft)
+)]
 #[case::logged_out(
     |c: &mut Case| { c.line.grant.session_bound = true; c.line.session_ended_at = Some(now()); },
     RefreshFault::Ended(GrantEnd::SessionEnded)
@@ -216,6 +228,40 @@ fn rf_01_narrowing_leaves_the_grant_as_it_was() {
 }
 
 #[test]
+fn f2_17_rf_01_a_narrowed_consent_narrows_the_next_refresh() {
+    let mut case = case();
+    case.line.grant.scope = "openid profile accounts:read".parse().unwrap();
+    case.line.consent_scope = "openid accounts:read".parse().unwrap();
+    assert_eq!(case.run().unwrap().target().scope.to_string(), "accounts:read openid");
+
+    let mut lost = self::case();
+    lost.line.user_roles.clear();
+    let refreshable = lost.run().unwrap();
+    assert_eq!(
+        (refreshable.target().scope.to_string(), &refreshable.target().audience),
+        ("openid".into(), &None)
+    );
+
+    let mut asks = self::case();
+    asks.line.user_roles.clear();
+    assert_eq!(asks.scope("openid accounts:read").unwrap_err().fault, RefreshFault::ScopeWider);
+}
+
+#[test]
+fn ri_01_a_resource_for_which_no_scope_is_left_is_no_target() {
+    let mut case = case();
+    case.line.user_roles.clear();
+    case.request.resources = vec![BANK.to_owned()];
+    let unknown = RefreshFault::Audience(AudienceFault::UnknownResource(BANK.to_owned()));
+    assert_eq!(case.run().unwrap_err(), RefreshRefusal { fault: unknown.clone(), revoke: None });
+
+    let mut narrowed = self::case();
+    narrowed.request.scope = Some("openid".parse().unwrap());
+    narrowed.request.resources = vec![BANK.to_owned()];
+    assert_eq!(narrowed.run().unwrap_err().fault, unknown);
+}
+
+#[test]
 fn o21_04_a_scope_without_any_token_counts_as_none() {
     assert_eq!(case().scope(" ").as_deref(), Ok("accounts:read openid"));
 }
@@ -226,6 +272,9 @@ fn ri_01_resource_only_narrows() {
         let mut case = case();
         case.line.grant.scope = "openid accounts:read cards:read".parse().unwrap();
         case.line.grant.audience = vec![BANK.to_owned(), CARDS.to_owned()];
+        case.line.consent_scope = case.line.grant.scope.clone();
+        case.line.consent_resources = case.line.grant.audience.clone();
+        case.line.user_roles = vec!["account-viewer".into(), "card-viewer".into()];
         case.request.resources = resources.iter().map(|&resource| resource.to_owned()).collect();
         case.run().map(|refreshable| refreshable.target().clone()).map_err(|refusal| refusal.fault)
     };
@@ -241,7 +290,7 @@ fn ri_01_resource_only_narrows() {
 
 #[test]
 fn a_first_token_is_for_clients_that_may_refresh() {
-    let grant = lasting().live(now()).unwrap();
+    let grant = lasting().live(&catalogue(), now()).unwrap();
     let policy = TokenPolicy::default();
     let (token, record) = first_refresh_token(&client(), &grant, &policy, [7; 32], now()).unwrap();
     assert_eq!(record.digest, sha256(token.expose()));
@@ -266,7 +315,7 @@ fn refresh_lifetimes_never_outlive_consent(#[case] change: fn(&mut GrantLine)) {
     let mut line = lasting();
     change(&mut line);
     let end = now() + days(3);
-    let grant = line.clone().live(now()).unwrap();
+    let grant = line.clone().live(&catalogue(), now()).unwrap();
     let policy = TokenPolicy::default();
     let (_, first) = first_refresh_token(&client(), &grant, &policy, [7; 32], now()).unwrap();
     assert_eq!((first.idle_expires_at, first.expires_at), (end, end));

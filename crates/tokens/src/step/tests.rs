@@ -129,6 +129,11 @@ impl Case {
         (session.acr, session.amr) = (SCA, vec![Amr::Pwd, Amr::Otp, Amr::Mfa]);
     }
 
+    /// The sign-in was a few minutes ago, though for another request.
+    fn recent(&mut self) {
+        self.session().auth_time = now() - minutes(4);
+    }
+
     fn prompt(&mut self, prompt: Prompt) {
         self.request.prompt.insert(prompt);
     }
@@ -182,7 +187,7 @@ fn name(step: &Step) -> &'static str {
         Step::SecondFactor => "second factor",
         Step::Enrol => "enrol",
         Step::Consent(_) => "consent",
-        Step::Issue { consent, .. } => match **consent {
+        Step::Issue { consent, .. } => match *consent {
             Granting::Remembered(_) => "issue",
             Granting::Implied(_) => "issue, implied",
         },
@@ -195,7 +200,7 @@ fn name(step: &Step) -> &'static str {
 
 fn issued(step: Step) -> (Authentication, Granting) {
     match step {
-        Step::Issue { authentication, consent } => (authentication, *consent),
+        Step::Issue { authentication, consent } => (authentication, consent),
         other => panic!("{other:?}"),
     }
 }
@@ -269,7 +274,7 @@ fn oc_34_the_clients_default_max_age_counts_where_the_request_has_none() {
 #[case::login(|c: &mut Case| c.session = None, "login_required")]
 #[case::expired(|c: &mut Case| c.session().expires_at = now(), "login_required")]
 #[case::challenge(|c: &mut Case| c.enrolled = true, "interaction_required")]
-#[case::enrol(|c: &mut Case| c.bank = SecondFactorPolicy::Required, "interaction_required")]
+#[case::enrol(|c: &mut Case| { c.bank = SecondFactorPolicy::Required; c.recent(); }, "interaction_required")]
 #[case::consent(|c: &mut Case| c.consent = None, "consent_required")]
 #[case::widened(|c: &mut Case| c.scope("openid accounts:read email"), "consent_required")]
 #[case::roles(|c: &mut Case| { c.scope("accounts:read"); c.user.roles.clear(); }, "nothing allowed")]
@@ -371,7 +376,10 @@ fn oc_29_acr_values_decide_how_strongly(
     #[case] without: &str,
     #[case] enrolled: &str,
 ) {
-    let mut case = Case::with(|case| case.acr_values(values));
+    let mut case = Case::with(|case| {
+        case.acr_values(values);
+        case.recent();
+    });
     assert_eq!(case.says(), without);
     // The bank asks of everybody who has a second factor, whatever the client would be content with.
     case.enrolled = true;
@@ -383,6 +391,7 @@ fn oc_29_acr_values_decide_how_strongly(
 #[test]
 fn oc_34_default_acr_values_count_where_the_request_has_none() {
     let mut case = Case::with(|case| case.client.default_acr_values = vec![SCA.to_string()]);
+    case.recent();
     assert_eq!(case.says(), "enrol");
     case.acr_values(&[CA.as_str()]);
     assert_eq!(case.says(), "issue", "the request speaks for itself");
@@ -399,6 +408,7 @@ fn oc_34_default_acr_values_count_where_the_request_has_none() {
 })]
 fn each_voice_can_demand_a_second_factor(#[case] demand: fn(&mut Case)) {
     let mut case = Case::with(demand);
+    case.recent();
     assert_eq!(case.says(), "enrol", "who has none enrols first");
     case.enrolled = true;
     assert_eq!(case.says(), "second factor");
@@ -413,6 +423,7 @@ fn the_accounts_own_policy_stands_in_place_of_the_banks() {
         case.user.second_factor = Some(SecondFactorPolicy::IfEnrolled);
     });
     assert_eq!(case.says(), "issue");
+    case.recent();
     case.client.settings.second_factor = Some(SecondFactorPolicy::Required);
     assert_eq!(case.says(), "enrol", "but the client's can only add");
     case.client.settings.second_factor = Some(SecondFactorPolicy::IfEnrolled);
@@ -487,8 +498,8 @@ fn a_role_that_was_taken_away_is_no_longer_remembered() {
 #[case(|c: &mut Case| c.session().last_seen_at = now() - minutes(15), "login")]
 #[case(|c: &mut Case| c.enrolled = true, "second factor")]
 #[case(|c: &mut Case| { c.enrolled = true; c.step_up(); }, "open")]
-#[case(|c: &mut Case| c.bank = SecondFactorPolicy::Required, "enrol")]
-#[case(|c: &mut Case| c.user.second_factor = Some(SecondFactorPolicy::Required), "enrol")]
+#[case(|c: &mut Case| { c.bank = SecondFactorPolicy::Required; c.recent(); }, "enrol")]
+#[case(|c: &mut Case| { c.user.second_factor = Some(SecondFactorPolicy::Required); c.recent(); }, "enrol")]
 #[case::only_the_persons_own(|c: &mut Case| c.client.settings.second_factor = Some(SecondFactorPolicy::Required), "open")]
 fn the_account_pages_want_what_the_bank_wants(#[case] change: fn(&mut Case), #[case] expected: &str) {
     assert_eq!(Case::with(change).account(), expected);
@@ -501,4 +512,28 @@ fn at_03_a_request_over_several_resource_servers_reaches_no_step() {
     let refused = validate(trusted(client()), several, Hint::Absent).unwrap_err();
     let expected = AudienceFault::Ambiguous(vec![BANK.into(), CARDS.into()]);
     assert_eq!(refused, crate::checks::AuthorizationFault::Audience(expected));
+}
+
+/// Who finds an open browser sets up no factor of their own.
+#[test]
+fn se_03_enrolment_wants_a_fresh_sign_in() {
+    let mut case = Case::with(|case| case.bank = SecondFactorPolicy::Required);
+    case.recent();
+    assert_eq!(case.says(), "enrol");
+    case.session().auth_time = now() - minutes(6);
+    assert_eq!(case.says(), "login");
+    assert_eq!(case.account(), "login");
+    case.sign_in();
+    assert_eq!(case.says(), "enrol");
+}
+
+#[test]
+fn se_03_factors_change_only_after_a_fresh_and_strong_sign_in() {
+    let mut session = Session { auth_time: now() - minutes(4), ..session() };
+    assert!(may_change_factors(&session, false, now()));
+    assert!(!may_change_factors(&session, true, now()), "the second factor is missing");
+    session.acr = SCA;
+    assert!(may_change_factors(&session, true, now()));
+    session.auth_time = now() - minutes(5);
+    assert!(!may_change_factors(&session, true, now()), "too long ago");
 }

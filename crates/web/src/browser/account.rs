@@ -1,10 +1,10 @@
 //! `/account`: what a person sees and changes about themselves.
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{FromRequest, FromRequestParts, Path, Request, State},
     response::{IntoResponse, Response},
 };
-use flows::account::{AccountAccess, AccountGate, AccountView, PasswordChangeRefusal};
+use flows::account::{AccountAccess, AccountGate, AccountView, PasswordChangeRefusal, PasswordChanged};
 use http::StatusCode;
 use mfa::{PasswordWeakness, Session};
 use protocol::{
@@ -53,33 +53,51 @@ fn elsewhere(app: &App, visit: &Visit, gate: AccountGate) -> Response {
     }
 }
 
-/// A post with the right token; the response otherwise.
-async fn posted(
-    app: &App,
-    visit: &Visit,
-    request: Request,
-) -> Result<(Box<AccountAccess>, Params), Response> {
-    let FormBody(params) =
-        FormBody::read(request, app).await.map_err(|fault| visit.form_problem(app, &fault))?;
-    let csrf = CsrfToken::new(params.get("csrf").unwrap_or_default());
-    match app.service.account_post(&visit.context, &visit.cookies, &csrf).await {
-        Err(error) => Err(visit.trouble(app, &error)),
-        Ok(AccountGate::Open(access)) => Ok((access, params)),
-        Ok(gate) => Err(elsewhere(app, visit, gate)),
+/// A post with the right token (BCP-16), from a session as strong as the account pages want.
+pub struct Posted {
+    visit: Visit,
+    access: Box<AccountAccess>,
+    params: Params,
+}
+
+impl FromRequest<App> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(visit) = Visit::from_request_parts(&mut parts, app).await;
+        let body = FormBody::read(Request::from_parts(parts, body), app).await;
+        let FormBody(params) = body.map_err(|fault| visit.form_problem(app, &fault))?;
+        let csrf = CsrfToken::new(params.get("csrf").unwrap_or_default());
+        match app.service.account_post(&visit.context, &visit.cookies, &csrf).await {
+            Err(error) => Err(visit.trouble(app, &error)),
+            Ok(AccountGate::Open(access)) => Ok(Self { visit, access, params }),
+            // A post from another site carries no cookies, and its answer must not replace them: the
+            // GET that follows carries them.
+            Ok(AccountGate::Interact { .. }) => Err(see_other("/account")),
+            Ok(gate) => Err(elsewhere(app, &visit, gate)),
+        }
     }
 }
 
 /// POST `password`.
-pub async fn password(State(app): State<App>, visit: Visit, request: Request) -> Response {
-    let (access, params) = match posted(&app, &visit, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn password(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, access, params } = posted;
     let field = |name| Password::new(params.get(name).unwrap_or_default());
     let (current, new) = (field("current_password"), field("new_password"));
-    match app.service.change_password(&visit.context, &access.visitor, current, new).await {
+    let (service, passwords) = (&app.service, (current, new));
+    match service.change_password(&visit.context, &access.visitor, &visit.cookies, passwords).await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(Ok(())) => overview(&app, &visit, &access, Some(AccountNotice::PasswordChanged), None).await,
+        Ok(Ok(PasswordChanged { session, csrf, device })) => {
+            let access = AccountAccess { csrf, ..*access };
+            let changed = Some(AccountNotice::PasswordChanged);
+            let mut response = overview(&app, &visit, &access, changed, None).await;
+            cookies::set(&mut response, cookies::session(&app, &session));
+            if let Some(cookie) = device {
+                cookies::set(&mut response, cookies::device(&app, &cookie));
+            }
+            response
+        }
         Ok(Err(refusal)) => {
             let problem = match refusal {
                 PasswordChangeRefusal::WrongPassword => AccountProblem::WrongPassword,
@@ -98,11 +116,8 @@ pub async fn password(State(app): State<App>, visit: Visit, request: Request) ->
 }
 
 /// POST `totp`: set up an authenticator, replace it, or make new recovery codes.
-pub async fn totp(State(app): State<App>, visit: Visit, request: Request) -> Response {
-    let (access, params) = match posted(&app, &visit, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn totp(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, access, params } = posted;
     if params.get("change") != Some("recovery-codes") {
         return match app.service.begin_authenticator(&visit.cookies).await {
             Err(error) => visit.trouble(&app, &error),
@@ -111,7 +126,11 @@ pub async fn totp(State(app): State<App>, visit: Visit, request: Request) -> Res
     }
     match app.service.renew_recovery_codes(&visit.context, &access.visitor).await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(None) => see_other("/account"),
+        // Old sign-ins make no new codes: sign in anew, then ask again.
+        Ok(None) => match app.service.begin_reauthentication(&visit.cookies).await {
+            Err(error) => visit.trouble(&app, &error),
+            Ok((id, browser)) => elsewhere(&app, &visit, AccountGate::Interact { id, browser }),
+        },
         Ok(Some(codes)) => Page::new(RecoveryCodes {
             frame: visit.frame(&app, &[]),
             csrf: access.csrf.expose().to_owned(),
@@ -130,16 +149,8 @@ pub async fn codes_saved() -> Response {
 }
 
 /// POST `sessions/{id}/end`.
-pub async fn end_session(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let (access, _) = match posted(&app, &visit, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn end_session(State(app): State<App>, Path(id): Path<String>, posted: Posted) -> Response {
+    let Posted { visit, access, .. } = posted;
     let Ok(id) = id.parse() else { return visit.not_found(&app) };
     match app.service.end_session_of(&visit.context, &access.visitor, id).await {
         Err(error) => visit.trouble(&app, &error),
@@ -148,16 +159,8 @@ pub async fn end_session(
 }
 
 /// POST `apps/{consent}/withdraw`.
-pub async fn withdraw(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let (access, _) = match posted(&app, &visit, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn withdraw(State(app): State<App>, Path(id): Path<String>, posted: Posted) -> Response {
+    let Posted { visit, access, .. } = posted;
     let Ok(id) = id.parse() else { return visit.not_found(&app) };
     match app.service.withdraw(&visit.context, &access.visitor, id).await {
         Err(error) => visit.trouble(&app, &error),
@@ -166,11 +169,8 @@ pub async fn withdraw(
 }
 
 /// POST `sign-out`.
-pub async fn sign_out(State(app): State<App>, visit: Visit, request: Request) -> Response {
-    let (access, _) = match posted(&app, &visit, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn sign_out(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, access, .. } = posted;
     match app.service.sign_out(&visit.context, &access.visitor, "by_user").await {
         Err(error) => visit.trouble(&app, &error),
         Ok(()) => {
@@ -249,11 +249,22 @@ fn entry(
 
 fn session_entry(session: &Session, current: protocol::SessionId) -> SessionEntry {
     SessionEntry {
-        device: session.user_agent.clone().unwrap_or_default(),
+        session_id: session.id.to_string(),
+        device: session.user_agent.as_deref().map(device).unwrap_or_default(),
         address: session.address.map(|address| address.to_string()).unwrap_or_default(),
         signed_in_at: session.created_at,
         last_seen: session.last_seen_at,
         current: session.id == current,
         action_end: format!("/account/sessions/{}/end", session.id),
+    }
+}
+
+/// Browser and system, as far as the browser says; what it says in full where that is unknown.
+fn device(user_agent: &str) -> String {
+    let unknown = |text: &str| text.is_empty() || text == "UNKNOWN";
+    match woothee::parser::Parser::new().parse(user_agent) {
+        Some(known) if !unknown(known.name) && !unknown(known.os) => format!("{}, {}", known.name, known.os),
+        Some(known) if !unknown(known.name) => known.name.to_owned(),
+        _ => user_agent.chars().take(80).collect(),
     }
 }

@@ -18,6 +18,9 @@ use crate::{
     response::{authorization, see_other},
 };
 
+/// What a posted request may come to as a query; browsers and our own listener take more.
+const MAX_QUERY: usize = 24 * 1024;
+
 /// GET: decides, redirects, or leads to an interaction.
 pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery) -> Response {
     let params = match Params::parse(query.unwrap_or_default().as_bytes()) {
@@ -46,7 +49,13 @@ pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery
 pub async fn post(State(app): State<App>, visit: Visit, request: Request) -> Response {
     match FormBody::read(request, &app).await {
         Err(fault) => visit.form_problem(&app, &fault),
-        Ok(FormBody(params)) => see_other(&format!("/authorize?{}", params.to_query())),
+        Ok(FormBody(params)) => {
+            let query = params.to_query();
+            if query.len() > MAX_QUERY {
+                return visit.form_problem(&app, &FormFault::Body(StatusCode::PAYLOAD_TOO_LARGE));
+            }
+            see_other(&format!("/authorize?{query}"))
+        }
     }
 }
 

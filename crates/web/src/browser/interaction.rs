@@ -1,22 +1,23 @@
 //! `/interaction/{id}`: the pages on the way from a request to a code.
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{FromRequest, FromRequestParts, Path, Request, State},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flows::{
     FlowError,
+    enrolment::EnrolmentAnswer,
     interaction::{Interaction, Shown},
-    second_factor::{EnrolmentAnswer, Factor},
-    sign_in::{CredentialAnswer, CredentialRefusal},
+    second_factor::Factor,
+    sign_in::{CredentialAnswer, CredentialRefusal, SignedIn},
 };
 use http::{HeaderValue, StatusCode, header};
 use mfa::TotpEnrolment;
 use protocol::{
     InteractionId,
     params::Params,
-    secret::{CsrfToken, OneTimePassword, Password, RecoveryCode, SessionCookie},
+    secret::{CsrfToken, OneTimePassword, Password, RecoveryCode},
 };
 
 use crate::{
@@ -53,32 +54,33 @@ fn render(app: &App, visit: &Visit, shown: Result<Shown, FlowError>) -> Response
     }
 }
 
-/// A post to an interaction: its id, its fields, its token.
-struct Posted {
+/// A post to an interaction: who, its id, its fields, its token. The token is checked by the flow,
+/// together with everything else about the interaction.
+pub struct Posted {
+    visit: Visit,
     id: InteractionId,
     params: Params,
     csrf: CsrfToken,
 }
 
-async fn posted(app: &App, visit: &Visit, id: &str, request: Request) -> Result<Posted, Response> {
-    let id = id.parse().map_err(|_| visit.not_found(app))?;
-    let FormBody(params) =
-        FormBody::read(request, app).await.map_err(|fault| visit.form_problem(app, &fault))?;
-    let csrf = CsrfToken::new(params.get("csrf").unwrap_or_default());
-    Ok(Posted { id, params, csrf })
+impl FromRequest<App> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(visit) = Visit::from_request_parts(&mut parts, app).await;
+        let id = Path::<String>::from_request_parts(&mut parts, app).await.ok();
+        let id = id.and_then(|Path(id)| id.parse().ok()).ok_or_else(|| visit.not_found(app))?;
+        let body = FormBody::read(Request::from_parts(parts, body), app).await;
+        let FormBody(params) = body.map_err(|fault| visit.form_problem(app, &fault))?;
+        let csrf = CsrfToken::new(params.get("csrf").unwrap_or_default());
+        Ok(Self { visit, id, params, csrf })
+    }
 }
 
 /// POST `login`: username and password.
-pub async fn login(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let Posted { id, params, csrf } = match posted(&app, &visit, &id, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn login(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, id, params, csrf } = posted;
     let username = params.get("username").unwrap_or_default();
     let password = Password::new(params.get("password").unwrap_or_default());
     let answer = app.service.sign_in(&visit.context, id, &visit.cookies, &csrf, (username, password)).await;
@@ -91,44 +93,25 @@ pub async fn login(
 }
 
 /// POST `otp`: a one-time password.
-pub async fn otp(State(app): State<App>, visit: Visit, Path(id): Path<String>, request: Request) -> Response {
-    factor(&app, &visit, &id, request, |params| {
-        Factor::OneTimePassword(OneTimePassword::new(params.get("otp").unwrap_or_default()))
-    })
-    .await
+pub async fn otp(State(app): State<App>, posted: Posted) -> Response {
+    let code = OneTimePassword::new(posted.params.get("otp").unwrap_or_default());
+    factor(&app, posted, Factor::OneTimePassword(code)).await
 }
 
 /// POST `recovery-code`: a recovery code in place of it.
-pub async fn recovery_code(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    factor(&app, &visit, &id, request, |params| {
-        Factor::RecoveryCode(RecoveryCode::new(params.get("recovery_code").unwrap_or_default()))
-    })
-    .await
+pub async fn recovery_code(State(app): State<App>, posted: Posted) -> Response {
+    let code = RecoveryCode::new(posted.params.get("recovery_code").unwrap_or_default());
+    factor(&app, posted, Factor::RecoveryCode(code)).await
 }
 
-async fn factor(
-    app: &App,
-    visit: &Visit,
-    id: &str,
-    request: Request,
-    read: impl FnOnce(&Params) -> Factor,
-) -> Response {
-    let Posted { id, params, csrf } = match posted(app, visit, id, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
-    let factor = read(&params);
+async fn factor(app: &App, posted: Posted, factor: Factor) -> Response {
+    let Posted { visit, id, csrf, .. } = posted;
     let answer = app.service.second_factor(&visit.context, id, &visit.cookies, &csrf, &factor).await;
     match answer {
         Ok(CredentialAnswer::Again(interaction, refusal)) => {
-            second_factor_page(app, visit, &interaction, Some((&factor, refusal)))
+            second_factor_page(app, &visit, &interaction, Some((&factor, refusal)))
         }
-        other => accepted_or(app, visit, id, other),
+        other => accepted_or(app, &visit, id, other),
     }
 }
 
@@ -141,32 +124,24 @@ fn accepted_or(
 ) -> Response {
     match answer {
         Err(error) => visit.trouble(app, &error),
-        Ok(CredentialAnswer::Accepted(cookie)) => go_on(app, id, Some(&cookie)),
+        Ok(CredentialAnswer::Accepted(signed_in)) => go_on(app, id, Some(&signed_in)),
         Ok(CredentialAnswer::Elsewhere(shown)) => render(app, visit, Ok(*shown)),
         Ok(CredentialAnswer::Again(interaction, _)) => sign_in_page(app, visit, &interaction, None),
     }
 }
 
-fn go_on(app: &App, id: InteractionId, cookie: Option<&SessionCookie>) -> Response {
+fn go_on(app: &App, id: InteractionId, signed_in: Option<&SignedIn>) -> Response {
     let mut response = see_other(&format!("/interaction/{id}"));
-    if let Some(cookie) = cookie {
-        cookies::set(&mut response, cookies::session(app, cookie));
+    if let Some(signed_in) = signed_in {
+        cookies::sign_in(app, &mut response, signed_in);
     }
     response
 }
 
 /// POST `enrol`: the first code of a new authenticator. Its answer shows the recovery codes, the
 /// only time they can be shown.
-pub async fn enrol(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let Posted { id, params, csrf } = match posted(&app, &visit, &id, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn enrol(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, id, params, csrf } = posted;
     let code = OneTimePassword::new(params.get("otp").unwrap_or_default());
     match app.service.enrol(&visit.context, id, &visit.cookies, &csrf, &code).await {
         Err(error) => visit.trouble(&app, &error),
@@ -175,17 +150,18 @@ pub async fn enrol(
         Ok(EnrolmentAnswer::Again(interaction, enrolment, CredentialRefusal::Wrong)) => {
             enrol_page(&app, &visit, &interaction, &enrolment, Some(EnrolProblem::Wrong))
         }
-        Ok(EnrolmentAnswer::Enrolled { cookie, codes, username }) => {
+        Ok(EnrolmentAnswer::Enrolled { signed_in, codes, interaction }) => {
+            let username = interaction.visitor.as_ref().map(|visitor| visitor.user.username.as_str());
             let page = RecoveryCodes {
-                frame: visit.frame(&app, &[]),
+                frame: frame(&app, &visit, &interaction),
                 csrf: csrf.expose().to_owned(),
                 action_saved: format!("/interaction/{id}/recovery-codes"),
-                username,
+                username: username.unwrap_or_default().to_owned(),
                 codes: codes.codes().iter().map(|code| code.expose().to_owned()).collect(),
                 created_at: app.service.now(),
             };
-            let mut response = Page::new(page).into_response();
-            cookies::set(&mut response, cookies::session(&app, &cookie));
+            let mut response = leading_to_client(Page::new(page).into_response(), &interaction);
+            cookies::sign_in(&app, &mut response, &signed_in);
             response
         }
     }
@@ -200,16 +176,8 @@ pub async fn codes_saved(State(app): State<App>, visit: Visit, Path(id): Path<St
 }
 
 /// POST `consent`: yes or no.
-pub async fn decide(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let Posted { id, params, csrf } = match posted(&app, &visit, &id, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn decide(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, id, params, csrf } = posted;
     let (context, cookies) = (&visit.context, &visit.cookies);
     let shown = match params.get("decision") {
         Some("allow") => app.service.allow(context, id, cookies, &csrf).await,
@@ -220,31 +188,15 @@ pub async fn decide(
 }
 
 /// POST `cancel`: the person gives up (F2-32).
-pub async fn cancel(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let Posted { id, csrf, .. } = match posted(&app, &visit, &id, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn cancel(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, id, csrf, .. } = posted;
     let shown = app.service.deny(&visit.context, id, &visit.cookies, &csrf).await;
     render(&app, &visit, shown)
 }
 
 /// POST `switch`: somebody else sits here; sign out and ask who.
-pub async fn switch(
-    State(app): State<App>,
-    visit: Visit,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let Posted { id, csrf, .. } = match posted(&app, &visit, &id, request).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub async fn switch(State(app): State<App>, posted: Posted) -> Response {
+    let Posted { visit, id, csrf, .. } = posted;
     match app.service.switch_user(&visit.context, id, &visit.cookies, &csrf).await {
         Err(error) => visit.trouble(&app, &error),
         Ok(Some(refusal)) => visit.interaction_refused(&app, &refusal),

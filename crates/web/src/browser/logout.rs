@@ -6,13 +6,14 @@ use axum::{
 };
 use flows::logout::Logout;
 use http::StatusCode;
-use protocol::{logout::EndSessionRequest, params::Params, secret::CsrfToken};
+use protocol::{logout::EndSessionRequest, params::Params, secret::CsrfToken, uri::RedirectUri};
 
 use crate::{
     App,
     browser::Visit,
     cookies,
     form::{FormBody, FormFault},
+    headers::FormTarget,
     pages::{Field, Page, ProblemKind, SignOut, SignedOut},
     response::see_other,
 };
@@ -48,7 +49,7 @@ async fn end(app: &App, visit: &Visit, params: &Params) -> Response {
     let confirmed = params.get("csrf").map(CsrfToken::new);
     match app.service.logout(&visit.context, &request, &visit.cookies, confirmed.as_ref()).await {
         Err(error) => visit.trouble(app, &error),
-        Ok(Logout::Confirm { client, csrf, username }) => {
+        Ok(Logout::Confirm { client, csrf, username, redirect }) => {
             let page = SignOut {
                 frame: visit.frame(app, &request.ui_locales),
                 csrf: csrf.expose().to_owned(),
@@ -58,7 +59,12 @@ async fn end(app: &App, visit: &Visit, params: &Params) -> Response {
                 username,
                 stay: "/account".into(),
             };
-            Page::new(page).into_response()
+            let mut response = Page::new(page).into_response();
+            // The answer to the form leads to the client (BCP-22).
+            if let Some(source) = redirect.as_deref().and_then(RedirectUri::csp_source) {
+                response.extensions_mut().insert(FormTarget(source));
+            }
+            response
         }
         Ok(Logout::Done { redirect }) => {
             let mut response = see_other(redirect.as_deref().unwrap_or("/signed-out"));

@@ -47,7 +47,11 @@ impl Visit {
         Frame {
             bank: app.config.bank_name.clone(),
             host: app.config.host.clone(),
-            language: Language::negotiate(wanted.as_deref(), self.accept_language.as_deref()),
+            language: Language::negotiate(
+                wanted.as_deref(),
+                self.accept_language.as_deref(),
+                app.config.language,
+            ),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     App,
     endpoints::authorization,
     form::FormBody,
+    limits::{ClientShare, fields},
     request::Caller,
     response::{form_error, json_error, trouble},
     wire,
@@ -24,14 +25,18 @@ pub async fn token(State(app): State<App>, Caller(context): Caller, request: Req
         Ok(body) => body,
         Err(fault) => return form_error(&fault),
     };
-    match app.service.token(&context, header.as_deref(), &body).await {
+    let share = ClientShare::new(&app.limits);
+    let answer = app.service.token(&context, header.as_deref(), &body, &|client| share.admit(client)).await;
+    let response = match answer {
         Err(error) => trouble(&error),
         Ok(Ok(response)) => Json(response).into_response(),
+        Ok(Err(refusal @ TokenRefusal::Limited(seconds))) => fields::refusal(wire::token(&refusal), seconds),
         Ok(Err(refusal)) => {
             let basic = matches!(&refusal, TokenRefusal::Client(client) if client.used_header);
             json_error(wire::token(&refusal), basic)
         }
-    }
+    };
+    share.tell(response)
 }
 
 /// POST `/introspect` (RFC 7662 §2).
@@ -58,12 +63,18 @@ pub async fn revoke(State(app): State<App>, Caller(context): Caller, request: Re
         Ok(body) => body,
         Err(fault) => return form_error(&fault),
     };
-    match app.service.revoke(&context, header.as_deref(), &body).await {
+    let share = ClientShare::new(&app.limits);
+    let answer = app.service.revoke(&context, header.as_deref(), &body, &|client| share.admit(client)).await;
+    let response = match answer {
         Err(error) => trouble(&error),
         Ok(Ok(())) => StatusCode::OK.into_response(),
+        Ok(Err(refusal @ RevocationRefusal::Limited(seconds))) => {
+            fields::refusal(wire::revocation(&refusal), seconds)
+        }
         Ok(Err(refusal)) => {
             let basic = matches!(&refusal, RevocationRefusal::Client(client) if client.used_header);
             json_error(wire::revocation(&refusal), basic)
         }
-    }
+    };
+    share.tell(response)
 }

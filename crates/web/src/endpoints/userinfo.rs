@@ -44,7 +44,7 @@ async fn token(request: Request, app: &App) -> Result<Option<AccessToken>, WireE
         Ok(FormBody(params)) => params.get("access_token").map(AccessToken::new),
         // A post with the token in the header needs no body.
         Err(FormFault::MediaType) => None,
-        Err(fault) => return Err(malformed(fault.describe())),
+        Err(fault) => return Err(WireError { status: fault.status(), ..malformed(fault.describe()) }),
     };
     match (header, body) {
         (Some(_), Some(_)) => Err(malformed("more than one access token")),
@@ -84,5 +84,5 @@ fn challenge(error: WireError) -> Response {
 
 /// No token: a bare challenge without an error code (RFC 6750 §3.1).
 fn unauthorized() -> Response {
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response()
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer realm=\"chancery\"")]).into_response()
 }

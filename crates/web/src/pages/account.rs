@@ -64,6 +64,8 @@ pub struct ConnectedApp {
 /// A session.
 #[derive(Clone, Debug)]
 pub struct SessionEntry {
+    /// The session's id; the button that ends it is `end-session-<id>`.
+    pub session_id: String,
     /// Browser and system, as far as it is known.
     pub device: String,
     /// The address it was last seen from.
@@ -172,6 +174,7 @@ impl Account {
 
         let since = moment("2026-08-02T09:00:00Z");
         let session = |device: &str, address: &str, current| SessionEntry {
+            session_id: format!("{current}-{}", address.replace([':', '.'], "-")),
             device: device.to_owned(),
             address: address.to_owned(),
             signed_in_at: moment("2026-11-20T07:15:00Z"),

@@ -153,6 +153,7 @@ impl Duration {
 
 #[cfg(test)]
 impl Consent {
+    #[expect(clippy::too_many_lines, reason = "a list of samples")]
     pub(super) fn samples(frame: &Frame) -> Vec<Self> {
         use super::tests::{HOSTILE, client, moment};
 
@@ -198,7 +199,7 @@ impl Consent {
             signed_in_as: "Alice Moreau".to_owned(),
             groups: vec![ResourceGroup {
                 name: "Accounts and payments".to_owned(),
-                items: vec![accounts.clone(), balances.clone(), payments],
+                items: vec![accounts, balances, payments],
             }],
             personal: vec![
                 personal(
@@ -244,7 +245,7 @@ impl Consent {
                     true,
                 )],
                 return_host: HOSTILE.to_owned(),
-                ..base.clone()
+                ..base
             },
         ]
     }

@@ -42,9 +42,10 @@ impl Language {
 
     /// The best language for a reader: first `ui_locales` as the client sent it (space-separated
     /// BCP 47 tags, OIDC Core §3.1.2.1), then the browser's `Accept-Language`. Unknown or malformed
-    /// tags are passed over and never fail a request (OC-07).
+    /// tags are passed over and never fail a request (OC-07). Whoever asks for nothing that there is
+    /// reads `fallback`.
     #[must_use]
-    pub fn negotiate(ui_locales: Option<&str>, accept_language: Option<&str>) -> Self {
+    pub fn negotiate(ui_locales: Option<&str>, accept_language: Option<&str>, fallback: Self) -> Self {
         let mut wanted = parse_accepted_languages(&ui_locales.unwrap_or_default().replace(' ', ","));
         wanted.extend(parse_accepted_languages(accept_language.unwrap_or_default()));
         let offered = Self::ALL.map(Self::identifier);
@@ -52,7 +53,7 @@ impl Language {
         Self::ALL
             .into_iter()
             .find(|language| best.first().is_some_and(|id| **id == language.identifier()))
-            .unwrap_or_default()
+            .unwrap_or(fallback)
     }
 
     /// The BCP 47 tag, for the `lang` attribute.
@@ -154,7 +155,11 @@ mod tests {
             (None, Some("de"), Language::English),
         ];
         for (ui_locales, accept, expected) in cases {
-            assert_eq!(Language::negotiate(ui_locales, accept), expected, "{ui_locales:?} {accept:?}");
+            assert_eq!(
+                Language::negotiate(ui_locales, accept, Language::English),
+                expected,
+                "{ui_locales:?} {accept:?}"
+            );
         }
     }
 
@@ -169,7 +174,7 @@ mod tests {
         ];
         for (ui_locales, accept, expected) in cases {
             assert_eq!(
-                Language::negotiate(Some(ui_locales), Some(accept)),
+                Language::negotiate(Some(ui_locales), Some(accept), Language::English),
                 expected,
                 "{ui_locales:?} {accept:?}"
             );

@@ -111,7 +111,7 @@ fn read(name: String, language: Language, html: String) -> Rendered {
                 closing: false,
             }),
             Token::EndTag(tag) => {
-                tags.push(Tag { name: utf8(&tag.name), attributes: BTreeMap::new(), closing: true })
+                tags.push(Tag { name: utf8(&tag.name), attributes: BTreeMap::new(), closing: true });
             }
             Token::String(string) => text.push_str(&utf8(&string)),
             Token::Error(error) => panic!("{name}: {error:?}"),

@@ -115,7 +115,7 @@ proptest! {
             || case.client.settings.second_factor == Some(SecondFactorPolicy::Required)
             || case.request.scope.as_ref().unwrap().contains("payments:write");
         prop_assert!(session.acr == SCA || !demanded);
-        match *consent {
+        match consent {
             Granting::Remembered(consent) => {
                 let record = case.consent.as_ref().unwrap();
                 prop_assert!(record.is_live(now()) && !prompt.contains(&Prompt::Consent));

@@ -1,0 +1,218 @@
+//! `chancery clients …`
+
+use flows::{
+    Service,
+    operate::{ClientAndSecret, ClientDraft},
+};
+use protocol::{ClientId, client::AuthMethod};
+use serde_json::{Map, Value, json};
+use store::Store;
+use tokens::client::{ClientRecord, ClientSettings};
+
+use super::{
+    Failure,
+    answer::{Answer, Table, details, json, time},
+    input,
+    operator::{found, operate, outcome, with_service, with_store},
+};
+use crate::{
+    cli::{
+        Common,
+        clients::{ClientCreate, ClientMembers, ClientUpdate, ClientsCommand, RotateClientSecret},
+    },
+    declare::difference::{object, without_absent},
+};
+
+/// What `show` says beyond what may be changed.
+const READ_ONLY: [&str; 5] = ["client_id", "disabled", "created_at", "updated_at", "secrets"];
+
+/// Runs one of them.
+///
+/// # Errors
+/// As the exit codes say.
+pub async fn run(command: &ClientsCommand, common: &Common) -> Result<Answer, Failure> {
+    match command {
+        ClientsCommand::List { all } => with_store(common, async |store| list(store, *all).await).await,
+        ClientsCommand::Show { client_id } => {
+            with_store(common, async |store| show(store, client_id).await).await
+        }
+        ClientsCommand::Create(arguments) => {
+            with_service(common, async |service| create(service, arguments).await).await
+        }
+        ClientsCommand::Update(arguments) => {
+            with_service(common, async |service| update(service, arguments).await).await
+        }
+        ClientsCommand::Delete { client_id, confirm } => {
+            let question = format!("End every consent, grant and token of {client_id}, for good?");
+            input::confirm(*confirm, &question)?;
+            with_service(common, async |service| delete(service, client_id).await).await
+        }
+        ClientsCommand::RotateSecret(arguments) => {
+            with_service(common, async |service| rotate_secret(service, arguments).await).await
+        }
+    }
+}
+
+async fn list(store: &Store, all: bool) -> Result<Answer, Failure> {
+    let mut clients = store.clients().await.map_err(Failure::new)?;
+    clients.retain(|client| all || !client.disabled);
+    let mut table = Table::new(["CLIENT ID", "NAME", "AUTHENTICATION", "GRANTS", "STATE", "UPDATED"]);
+    for client in &clients {
+        let metadata = &client.metadata;
+        let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
+        let grants = metadata.grant_types.as_deref().map_or_else(
+            || "authorization_code".to_owned(),
+            |grants| grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" "),
+        );
+        table.row([
+            client.id.to_string(),
+            metadata.client_name.clone().unwrap_or_default(),
+            method.to_string(),
+            grants,
+            if client.disabled { "deleted" } else { "active" }.to_owned(),
+            time(client.updated_at),
+        ]);
+    }
+    Ok(table.answer(clients.iter().map(shown).collect()))
+}
+
+async fn show(store: &Store, id: &ClientId) -> Result<Answer, Failure> {
+    let record = found("client", id, store.client(id).await.map_err(Failure::new)?)?;
+    Ok(answer(&record))
+}
+
+async fn create(service: &Service, arguments: &ClientCreate) -> Result<Answer, Failure> {
+    let draft = patched(&ClientDraft::default(), patch(&arguments.members)?)
+        .map_err(|faults| Failure::given(faults.join("\n")))?;
+    let secret = input::secret(&arguments.secret)?;
+    let given = secret.is_some();
+    let id = arguments.client_id.clone();
+    let mut made = outcome(operate(service).create_client(id, draft, secret).await)?;
+    if given {
+        made.secret = None;
+    }
+    Ok(with_secret(&made, &format!("client {} is registered", made.record.id)))
+}
+
+async fn update(service: &Service, arguments: &ClientUpdate) -> Result<Answer, Failure> {
+    let patch = patch(&arguments.members)?;
+    let edit = |draft| patched(&draft, patch);
+    let changed = outcome(operate(service).update_client(&arguments.client_id, edit).await)?;
+    Ok(with_secret(&changed, &format!("client {} is changed", changed.record.id)))
+}
+
+async fn delete(service: &Service, id: &ClientId) -> Result<Answer, Failure> {
+    let ended = outcome(operate(service).delete_client(id).await)?;
+    let (consents, grants, tokens) = (ended.consents, ended.grants, ended.access_tokens);
+    let text = format!(
+        "client {id} is deleted: {consents} consents withdrawn, {grants} grants and {tokens} tokens revoked"
+    );
+    let json = json!({
+        "client_id": id, "consents": consents, "grants": grants, "access_tokens": tokens, "removed": ended.removed
+    });
+    let answer = Answer::new(text, json);
+    Ok(if ended.removed {
+        answer
+    } else {
+        answer.note("consents name it, so its record stays, disabled, and its identifier stays taken")
+    })
+}
+
+async fn rotate_secret(service: &Service, arguments: &RotateClientSecret) -> Result<Answer, Failure> {
+    let secret = input::secret(&arguments.secret)?;
+    let given = secret.is_some();
+    let id = &arguments.client_id;
+    let mut rotated = outcome(operate(service).rotate_client_secret(id, secret, arguments.keep_old).await)?;
+    if given {
+        rotated.secret = None;
+    }
+    let until = rotated.record.secrets.iter().filter_map(|secret| secret.expires_at).max();
+    let done = match until {
+        Some(until) => format!("client {id} has a new secret; the old one counts until {}", time(until)),
+        None => format!("client {id} has a new secret; the old one no longer counts"),
+    };
+    Ok(with_secret(&rotated, &done))
+}
+
+/// What was done. A new secret stands alone on standard output.
+fn with_secret(done: &ClientAndSecret, text: &str) -> Answer {
+    let mut members = shown(&done.record);
+    match &done.secret {
+        None => Answer::new(text, members),
+        Some(secret) => {
+            members["client_secret"] = secret.expose().into();
+            Answer::new(secret.expose(), members).note(format_args!("{text}; the secret is shown this once:"))
+        }
+    }
+}
+
+fn answer(record: &ClientRecord) -> Answer {
+    let members = shown(record);
+    let secrets = record.secrets.iter().map(|secret| match secret.expires_at {
+        None => "current".to_owned(),
+        Some(end) => format!("until {}", time(end)),
+    });
+    let mut readable = members.clone();
+    readable["secrets"] = secrets.collect();
+    Answer::new(readable.as_object().map(details).unwrap_or_default(), members)
+}
+
+/// Everything about a client but its secrets, of which only the end is shown.
+fn shown(record: &ClientRecord) -> Value {
+    let secrets = record.secrets.iter().map(|secret| json!({ "expires_at": secret.expires_at.map(time) }));
+    let mut members = Map::new();
+    members.insert("client_id".to_owned(), json(&record.id));
+    members.extend(object(&record.metadata));
+    members.extend(object(&record.settings));
+    members.insert("secrets".to_owned(), secrets.collect());
+    members.insert("disabled".to_owned(), record.disabled.into());
+    members.insert("created_at".to_owned(), time(record.created_at).into());
+    members.insert("updated_at".to_owned(), time(record.updated_at).into());
+    Value::Object(without_absent(members))
+}
+
+/// What the arguments say, as members.
+fn patch(members: &ClientMembers) -> Result<Map<String, Value>, Failure> {
+    let mut patch = input::document(members.from.as_deref())?;
+    patch.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
+    input::put(&mut patch, "client_name", members.name.as_ref());
+    input::put(&mut patch, "application_type", members.application_type.as_ref());
+    input::put(&mut patch, "token_endpoint_auth_method", members.auth_method);
+    input::put_all(&mut patch, "redirect_uris", &members.redirect_uri);
+    input::put_all(&mut patch, "post_logout_redirect_uris", &members.post_logout_redirect_uri);
+    input::put_all(&mut patch, "grant_types", &members.grant_type);
+    input::put(&mut patch, "scope", members.scope.as_ref());
+    if let Some(path) = &members.jwks_file {
+        patch.insert("jwks".to_owned(), Value::Object(input::document(Some(path))?));
+    }
+    input::put(&mut patch, "id_token_signed_response_alg", members.id_token_algorithm.as_ref());
+    input::put(&mut patch, "access_token_format", members.access_token_format);
+    input::put(&mut patch, "second_factor", members.second_factor);
+    input::put(&mut patch, "consent_lifetime", members.consent_lifetime.map(|lifetime| lifetime.0));
+    input::put(&mut patch, "first_party", members.first_party);
+    input::put(&mut patch, "require_pkce", members.require_pkce);
+    Ok(patch)
+}
+
+/// The draft with the patch applied to it. What is absent and a default are the same.
+fn patched(draft: &ClientDraft, patch: Map<String, Value>) -> Result<ClientDraft, Vec<String>> {
+    // Keys are replaced whole: half of one set and half of another would be neither.
+    let mut members = without_absent(object(&draft.metadata));
+    if patch.contains_key("jwks") {
+        members.remove("jwks");
+    }
+    let settings = object(&ClientSettings::default());
+    members.extend(without_absent(object(&draft.settings)));
+    input::merge(&mut members, patch);
+    let mut faults = Vec::new();
+    if let Err(fault) = input::lifetime_in_seconds(&mut members, "consent_lifetime") {
+        faults.push(fault);
+    }
+    let (settings, metadata) = members.into_iter().partition(|(name, _)| settings.contains_key(name));
+    let settings = input::typed(settings).map_err(|fault| faults.push(fault)).ok();
+    let metadata = input::typed(metadata).map_err(|fault| faults.push(fault)).ok();
+    match (metadata, settings) {
+        (Some(metadata), Some(settings)) if faults.is_empty() => Ok(ClientDraft { metadata, settings }),
+        _ => Err(faults),
+    }
+}

@@ -1,0 +1,234 @@
+//! Clients: registered, changed, deleted, given a new secret.
+
+use audit::EventKind;
+use chrono::{DateTime, TimeDelta, Utc};
+use consent::Catalogue;
+use protocol::{
+    ClientId, Scope,
+    client::{AuthMethod, ClientMetadata, GrantType},
+    secret::ClientSecret,
+};
+use store::Tx;
+use tokens::client::{Client, ClientRecord, ClientSettings, SecretDigest};
+
+use super::{Operate, OperateFault, Operated, digest_of, keep_until, not_found, or_refuse};
+use crate::error::Result;
+
+const CLIENT: &str = "client";
+
+/// What an operator says about a client.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClientDraft {
+    /// What RFC 7591 calls client metadata.
+    pub metadata: ClientMetadata,
+    /// What only this server knows about it.
+    pub settings: ClientSettings,
+}
+
+impl ClientDraft {
+    /// What is said about a stored client.
+    pub fn of(record: &ClientRecord) -> Self {
+        Self { metadata: record.metadata.clone(), settings: record.settings.clone() }
+    }
+
+    fn needs_secret(&self) -> bool {
+        let method = self.metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
+        matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost)
+    }
+}
+
+/// A client as it is stored now, and its new secret if it got one. The secret is nowhere else.
+#[derive(Clone, Debug)]
+pub struct ClientAndSecret {
+    /// The client.
+    pub record: ClientRecord,
+    /// The new secret.
+    pub secret: Option<ClientSecret>,
+}
+
+/// What ended with a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletedClient {
+    /// Consents that were withdrawn.
+    pub consents: u64,
+    /// Grants that were revoked, with every token below them.
+    pub grants: u64,
+    /// Opaque access tokens of the client's own that were revoked; its JWTs are refused because it is
+    /// no longer known.
+    pub access_tokens: u64,
+    /// Whether the client is gone. It stays, disabled and without secrets, where consents name it.
+    pub removed: bool,
+}
+
+impl Operate<'_> {
+    /// Registers a client. One that authenticates by secret and is given none gets a new one.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn create_client(
+        &self,
+        id: ClientId,
+        draft: ClientDraft,
+        secret: Option<ClientSecret>,
+    ) -> Operated<ClientAndSecret> {
+        let now = self.service.now();
+        let generate = draft.needs_secret() || secret.is_some();
+        let secret = if generate { Some(or_refuse!(self.secret(secret))) } else { None };
+        let record = ClientRecord {
+            id,
+            metadata: draft.metadata,
+            settings: draft.settings,
+            secrets: secret.iter().map(lasting).collect(),
+            disabled: false,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut tx = self.alone().await?;
+        if let Some(before) = tx.client(&record.id).await? {
+            let name = record.id.to_string();
+            let exists = OperateFault::Exists { what: CLIENT, name };
+            return Ok(Err(if before.disabled { OperateFault::Deleted(record.id) } else { exists }));
+        }
+        or_refuse!(self.acceptable(&mut tx, &record).await?);
+        tx.put_client(&record).await?;
+        tx.record(&self.event(EventKind::ClientCreated, now).client(record.id.clone())).await?;
+        tx.commit().await?;
+        Ok(Ok(ClientAndSecret { record, secret }))
+    }
+
+    /// Changes a client: `edit` gets what is stored and gives what is to be. A change to a method that
+    /// needs a secret brings a new one; a change to one that does not takes the secrets away.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn update_client(
+        &self,
+        id: &ClientId,
+        edit: impl FnOnce(ClientDraft) -> std::result::Result<ClientDraft, Vec<String>>,
+    ) -> Operated<ClientAndSecret> {
+        let now = self.service.now();
+        let mut tx = self.alone().await?;
+        let before = or_refuse!(living(&mut tx, id).await?);
+        let draft = or_refuse!(edit(ClientDraft::of(&before)).map_err(OperateFault::Rules));
+        let needs_secret = draft.needs_secret();
+        let mut record =
+            ClientRecord { metadata: draft.metadata, settings: draft.settings, updated_at: now, ..before };
+        let mut secret = None;
+        if !needs_secret {
+            record.secrets.clear();
+        } else if record.secrets.is_empty() {
+            let new = or_refuse!(self.secret(None));
+            record.secrets.push(lasting(&new));
+            secret = Some(new);
+        }
+        or_refuse!(self.acceptable(&mut tx, &record).await?);
+        tx.put_client(&record).await?;
+        tx.record(&self.event(EventKind::ClientChanged, now).client(id.clone())).await?;
+        tx.commit().await?;
+        Ok(Ok(ClientAndSecret { record, secret }))
+    }
+
+    /// Ends everything of a client: consents, grants, tokens, secrets. It is unknown at every endpoint
+    /// from then on.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn delete_client(&self, id: &ClientId) -> Operated<DeletedClient> {
+        let now = self.service.now();
+        let mut tx = self.alone().await?;
+        let before = or_refuse!(living(&mut tx, id).await?);
+        let consents = tx.withdraw_consents_of_client(id, now).await?;
+        let grants = tx.revoke_grants_of_client(id, now).await?;
+        let access_tokens = tx.revoke_access_tokens_of_client(id, now).await?;
+        let record = ClientRecord { secrets: Vec::new(), disabled: true, updated_at: now, ..before };
+        tx.put_client(&record).await?;
+        let removed = tx.remove_client(id).await? == 1;
+        let event = self.event(EventKind::ClientDeleted, now).client(id.clone());
+        let event = event.detail("consents", consents.to_string()).detail("grants", grants.to_string());
+        tx.record(&event).await?;
+        tx.commit().await?;
+        Ok(Ok(DeletedClient { consents, grants, access_tokens, removed }))
+    }
+
+    /// Gives a client a new secret. Those that it has count for `keep_old` yet, or as long as they
+    /// would have.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn rotate_client_secret(
+        &self,
+        id: &ClientId,
+        given: Option<ClientSecret>,
+        keep_old: TimeDelta,
+    ) -> Operated<ClientAndSecret> {
+        let now = self.service.now();
+        let secret = or_refuse!(self.secret(given));
+        let mut tx = self.alone().await?;
+        let before = or_refuse!(living(&mut tx, id).await?);
+        let secrets = rotated(&before.secrets, &secret, keep_old, now);
+        let record = ClientRecord { secrets, updated_at: now, ..before };
+        or_refuse!(self.acceptable(&mut tx, &record).await?);
+        tx.put_client(&record).await?;
+        let event = self.event(EventKind::ClientSecretRotated, now).client(id.clone());
+        tx.record(&event.detail("keep_old_seconds", keep_old.num_seconds().to_string())).await?;
+        tx.commit().await?;
+        Ok(Ok(ClientAndSecret { record, secret: Some(secret) }))
+    }
+
+    /// Applies the rules of registration, and says all that are broken: those of the client itself,
+    /// and that scopes and signing keys for it exist.
+    async fn acceptable(&self, tx: &mut Tx, record: &ClientRecord) -> Operated<()> {
+        let catalogue = catalogue(tx).await?;
+        let signing = self.service.policies().rotation.algorithms();
+        let mut faults: Vec<String> = Vec::new();
+        match Client::parse(record) {
+            Ok(client) => {
+                let (algorithm, flow) =
+                    (client.id_token_algorithm, client.may_use(GrantType::AuthorizationCode));
+                if flow && !signing.contains(&algorithm) {
+                    faults.push(format!(
+                        "id_token_signed_response_alg: {algorithm} is not among keys.algorithms"
+                    ));
+                }
+            }
+            Err(broken) => faults.extend(broken.iter().map(ToString::to_string)),
+        }
+        let scope = record.metadata.scope.as_ref().map(|scope| catalogue.unknown(scope));
+        let unknown = scope.iter().flat_map(Scope::iter);
+        faults.extend(unknown.map(|token| format!("scope: {token} is not declared")));
+        Ok(if faults.is_empty() { Ok(()) } else { Err(OperateFault::Rules(faults)) })
+    }
+}
+
+fn lasting(secret: &ClientSecret) -> SecretDigest {
+    SecretDigest { digest: digest_of(secret), expires_at: None }
+}
+
+/// The new secret first, then the old ones that still count, each with its end.
+fn rotated(
+    before: &[SecretDigest],
+    secret: &ClientSecret,
+    keep_old: TimeDelta,
+    now: DateTime<Utc>,
+) -> Vec<SecretDigest> {
+    let new = lasting(secret);
+    let until = keep_until(keep_old, now);
+    let old = before.iter().filter(|old| old.digest != new.digest).filter_map(|old| {
+        let end = old.expires_at.map_or(until?, |end| end.min(now + keep_old));
+        (end > now).then_some(SecretDigest { digest: old.digest, expires_at: Some(end) })
+    });
+    let old: Vec<_> = old.collect();
+    std::iter::once(new).chain(old).collect()
+}
+
+/// A client that was not deleted.
+async fn living(tx: &mut Tx, id: &ClientId) -> Operated<ClientRecord> {
+    let found = tx.client(id).await?.filter(|record| !record.disabled);
+    Ok(found.ok_or_else(|| not_found(CLIENT, id)))
+}
+
+/// The catalogue as the transaction sees it.
+async fn catalogue(tx: &mut Tx) -> Result<Catalogue> {
+    let (scopes, servers) = (tx.scopes().await?, tx.resource_servers().await?);
+    Catalogue::new(scopes, servers).map_err(|fault| crate::FlowError::StoredCatalogue(fault.to_string()))
+}
