@@ -106,7 +106,11 @@ async fn scenarios(engine: &str, issuer: &str, processes: Processes, time: Durat
     row("code flow from a session (2 requests)", engine, &go(flows, processes, time).await);
 
     let logins = (0..4).map(|_| Login::new(app(issuer))).collect();
-    row("code flow with login and consent (6 requests, Argon2id)", engine, &go(logins, processes, time).await);
+    row(
+        "code flow with login and consent (6 requests, Argon2id)",
+        engine,
+        &go(logins, processes, time).await,
+    );
 }
 
 async fn go<W: Work>(workers: Vec<W>, processes: Processes, time: Duration) -> Figures {
