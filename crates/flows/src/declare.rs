@@ -89,6 +89,14 @@ pub enum DeclareFault {
         /// Which scope.
         scope: String,
     },
+    /// A client wants ID tokens by an algorithm for which there are no keys.
+    #[error("client {id}: id_token_signed_response_alg {algorithm} is not one of keys.algorithms")]
+    NoKey {
+        /// Which client.
+        id: ClientId,
+        /// Which algorithm.
+        algorithm: jose::Algorithm,
+    },
     /// A user or a scope has a role that does not exist.
     #[error("{who}: role {role} is not declared")]
     UnknownRole {
@@ -159,26 +167,27 @@ impl Service {
                 Err(fault) => return Ok(Err(fault)),
             }
         }
+        let current = self.declaration().await?;
         let now = self.now();
         let mut tx = self.0.store.begin().await?;
         tx.lock(Lock::Declarations).await?;
-        for role in &wanted.roles {
+        // What is there already as declared is not written and leaves no event.
+        for role in wanted.roles.iter().filter(|role| !current.roles.contains(role)) {
             tx.put_role(role).await?;
         }
-        for server in &wanted.resource_servers {
-            tx.put_resource_server(server).await?;
-            self.declared_event(&mut tx, EventKind::ResourceServerChanged, &server.audience, now).await?;
-        }
-        for scope in &wanted.scopes {
-            tx.put_scope(scope).await?;
-            self.declared_event(&mut tx, EventKind::ScopeChanged, scope.name.as_str(), now).await?;
-        }
+        self.declare_catalogue(&mut tx, wanted, &current, now).await?;
         for declared in &wanted.clients {
             // Read under the lock: what it replaces may have changed since the check.
             let before = tx.client(&declared.id).await?;
             let kind = if before.is_some() { EventKind::ClientChanged } else { EventKind::ClientCreated };
-            tx.put_client(&client_record(declared, before, now)).await?;
-            self.declared_event(&mut tx, kind, declared.id.as_str(), now).await?;
+            let record = client_record(declared, before.clone(), now);
+            let same = |before: &ClientRecord| ClientRecord { updated_at: now, ..before.clone() } == record;
+            if before.as_ref().is_some_and(same) {
+                continue;
+            }
+            tx.put_client(&record).await?;
+            let event = self.declared_event(kind, declared.id.as_str(), now);
+            tx.record(&event.client(declared.id.clone())).await?;
         }
         for (declared, password) in wanted.users.iter().zip(passwords) {
             self.declare_user(&mut tx, declared, password, now).await?;
@@ -188,15 +197,32 @@ impl Service {
         Ok(Ok(()))
     }
 
-    async fn declared_event(
+    async fn declare_catalogue(
         &self,
         tx: &mut Tx,
-        kind: EventKind,
-        name: &str,
+        wanted: &Declared,
+        current: &Declared,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let event = Event::new(kind, now, self.random().id(now)).by(Actor::Operator).detail("name", name);
-        Ok(tx.record(&event).await?)
+        let servers = wanted.resource_servers.iter();
+        for server in servers.filter(|server| !current.resource_servers.contains(server)) {
+            let known = current.resource_servers.iter().any(|known| known.audience == server.audience);
+            let kind =
+                if known { EventKind::ResourceServerChanged } else { EventKind::ResourceServerCreated };
+            tx.put_resource_server(server).await?;
+            tx.record(&self.declared_event(kind, &server.audience, now)).await?;
+        }
+        for scope in wanted.scopes.iter().filter(|scope| !current.scopes.contains(scope)) {
+            let known = current.scopes.iter().any(|known| known.name == scope.name);
+            let kind = if known { EventKind::ScopeChanged } else { EventKind::ScopeCreated };
+            tx.put_scope(scope).await?;
+            tx.record(&self.declared_event(kind, scope.name.as_str(), now)).await?;
+        }
+        Ok(())
+    }
+
+    fn declared_event(&self, kind: EventKind, name: &str, now: DateTime<Utc>) -> Event {
+        Event::new(kind, now, self.random().id(now)).by(Actor::Operator).detail("name", name)
     }
 
     /// Writes a user. A new password of a user who was there before ends their sessions and grants
@@ -225,8 +251,11 @@ impl Service {
             let event = Event::new(kind, now, self.random().id(now)).by(Actor::Operator).user(user.id);
             event.detail("name", user.username.as_str())
         };
-        tx.put_user(&user).await?;
-        tx.record(&event(kind)).await?;
+        let kept = |before: &User| User { password: user.password.clone(), ..before.clone() } == user;
+        if !before.as_ref().is_some_and(kept) {
+            tx.put_user(&user).await?;
+            tx.record(&event(kind)).await?;
+        }
         if let (Some(_), Some(hash)) = (before, password) {
             let change = PasswordChange { user: user.id, hash, at: now, keep_session: None };
             if tx.change_password(&change).await? == 1 {
@@ -271,6 +300,10 @@ impl Service {
                 Err(faults) => {
                     let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     return Ok(Err(DeclareFault::Client { id, faults }));
+                }
+                Ok(client) if !self.0.policies.rotation.algorithms().contains(&client.id_token_algorithm) => {
+                    let algorithm = client.id_token_algorithm;
+                    return Ok(Err(DeclareFault::NoKey { id, algorithm }));
                 }
                 Ok(client) => {
                     let unknown = catalogue.unknown(&client.scope);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use audit::{Actor, Event, EventKind};
 use store::SweepPlan;
 use tokio::time::{sleep, timeout};
 
-use crate::{error::Result, service::Service};
+use crate::{error::Result, random::Draw, service::Service};
 
 /// How often the change sequence is polled.
 const POLL: Duration = Duration::from_secs(1);
@@ -52,6 +53,16 @@ impl Service {
             }
             sleep(TEND).await;
         }
+    }
+
+    /// Writes into the audit trail that this process starts or stops to serve.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn record_lifecycle(&self, kind: EventKind) -> Result<()> {
+        let now = self.now();
+        let event = Event::new(kind, now, self.random().id(now)).by(Actor::System);
+        self.record(&event.detail("version", env!("CARGO_PKG_VERSION"))).await
     }
 
     /// Removes what nobody can use or replay any more, in small batches.

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use audit::EventKind;
 use axum::Router;
 use flows::{Service, SystemClock, SystemRandom, service::Parts};
 use keys::Sealer;
@@ -34,6 +35,7 @@ pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> 
     service.reload().await.map_err(Failure::new)?;
     let listeners = Listeners::bind(&settings).await?;
     let (public, admin) = listeners.addresses().map_err(Failure::new)?;
+    service.record_lifecycle(EventKind::ServerStarted).await.map_err(Failure::new)?;
     tracing::info!(issuer = settings.issuer.as_str(), %public, %admin, "serving");
     serve(&settings, service, listeners, metrics, stop).await;
     Ok(())
@@ -93,6 +95,9 @@ pub async fn serve(
     ];
     listeners.serve(public, admin, stop).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    if let Err(error) = service.record_lifecycle(EventKind::ServerStopped).await {
+        tracing::warn!(%error, "the audit trail does not say that this process stopped");
+    }
     service.store().close().await;
 }
 
