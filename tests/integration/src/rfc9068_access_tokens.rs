@@ -40,7 +40,7 @@ async fn at_01_at_02_a_jwt_says_who_for_whom_and_until_when() {
         let bank = Bank::with(crate::bank::Engine::Sqlite, |policies| {
             policies.tokens.access_token_algorithm = algorithm;
             let days = TimeDelta::days(1);
-            let algorithms = [Algorithm::Rs256, algorithm];
+            let algorithms = [Algorithm::Rs256, Algorithm::Es256, algorithm];
             policies.rotation = keys::RotationPolicy::new(&algorithms, days * 90, days, days * 7).unwrap();
         })
         .await;
