@@ -147,7 +147,8 @@ impl Service {
     pub async fn is_password_of(&self, username: &Username, password: &Password) -> Result<bool> {
         let Some(user) = self.0.store.user_by_name(username).await? else { return Ok(false) };
         // A disabled account is refused only after its password was found right.
-        let verified = self.0.passwords.verify(password.clone(), Some(user)).await?;
+        let place = self.0.passwords.queue()?;
+        let verified = self.0.passwords.verify(place, password.clone(), Some(user)).await?;
         Ok(matches!(verified, Ok(_) | Err(PasswordRefusal::DisabledUser)))
     }
 

@@ -44,17 +44,27 @@ impl Passwords {
         }
     }
 
+    /// A place in the queue. Taken before an attempt is counted, so that nobody is charged for a
+    /// password that was never looked at.
+    ///
+    /// # Errors
+    /// [`FlowError::Busy`] when too many wait already.
+    pub(crate) fn queue(&self) -> Result<Place> {
+        Place::take(&self.waiting, self.limit).ok_or(FlowError::Busy)
+    }
+
     /// Verifies a password against a user's hash, or against nobody's in the same time (SE-02).
     ///
     /// # Errors
-    /// [`FlowError::Busy`]; the refusal itself is the inner result.
-    pub async fn verify(
+    /// [`FlowError`]; the refusal itself is the inner result.
+    pub(crate) async fn verify(
         &self,
+        place: Place,
         password: Password,
         user: Option<User>,
     ) -> Result<std::result::Result<VerifiedPassword, PasswordRefusal>> {
         let params = self.params;
-        self.run(move |pepper| mfa::verify(&password, user.as_ref(), pepper, params)).await
+        self.run(place, move |pepper| mfa::verify(&password, user.as_ref(), pepper, params)).await
     }
 
     /// Hashes a password for storage. `None` when its length is impossible.
@@ -63,11 +73,14 @@ impl Passwords {
     /// [`FlowError::Busy`].
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<Option<PasswordHash>> {
         let params = self.params;
-        self.run(move |pepper| mfa::hash(&password, pepper, params, salt).ok()).await
+        self.run(self.queue()?, move |pepper| mfa::hash(&password, pepper, params, salt).ok()).await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Pepper) -> T + Send + 'static) -> Result<T> {
-        let place = Place::take(&self.waiting, self.limit).ok_or(FlowError::Busy)?;
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce(&Pepper) -> T + Send + 'static,
+    ) -> Result<T> {
         let permit = self.slots.clone().acquire_owned().await.map_err(|_| FlowError::Busy)?;
         drop(place);
         let pepper = self.pepper.clone();
@@ -80,7 +93,7 @@ impl Passwords {
 }
 
 /// A place in the queue; given back when dropped, also by a request that was given up.
-struct Place(Arc<AtomicUsize>);
+pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Place {
     fn take(waiting: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {

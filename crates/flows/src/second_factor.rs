@@ -7,10 +7,7 @@ use audit::EventKind;
 use jose::digest::{Digest, sha256};
 use mfa::{
     AttemptKind, DeviceBinding, Guesser, TotpCredential, TotpFault, TotpSecret, User, VerifiedSecondFactor,
-    recovery,
-    session::step_up,
-    throttle::{attempts_key, reserve},
-    totp,
+    recovery, session::step_up, throttle::attempts_key, totp,
 };
 use protocol::{
     InteractionId, UserId,
@@ -124,17 +121,7 @@ impl Service {
         user: &User,
         guesser: Guesser,
     ) -> Result<std::result::Result<(), i64>> {
-        let account = factor_key(user, guesser);
-        let attempts = self.0.store.attempts(&account).await?;
-        let reservation = match reserve(account, attempts, &self.0.policies.throttle, self.now()) {
-            Ok(reservation) => reservation,
-            Err(wait) => return Ok(Err(wait.seconds())),
-        };
-        let mut tx = self.0.store.begin().await?;
-        let rows = tx.reserve_attempt(&reservation).await?;
-        tx.commit().await?;
-        // Another attempt on the account is running.
-        Ok(if rows == 1 { Ok(()) } else { Err(1) })
+        self.count_attempt(factor_key(user, guesser)).await
     }
 
     async fn accept_totp(

@@ -1,7 +1,7 @@
 //! Signing in: username and password, from the first page of an interaction.
 
 use audit::EventKind;
-use jose::digest::sha256;
+use jose::digest::{Digest, sha256};
 use mfa::{
     AttemptKind, Guesser, PasswordRefusal, Rehash, User, Username, VerifiedPassword,
     session::{SessionOrigin, end, reauthenticate, start},
@@ -103,26 +103,15 @@ impl Service {
         password: Password,
     ) -> Result<std::result::Result<(User, VerifiedPassword), PasswordAnswer>> {
         let store = &self.0.store;
+        let place = self.0.passwords.queue()?;
         let account = name.map(|name| attempts_key(name, AttemptKind::Password, guesser));
-        if let Some(account) = account {
-            let attempts = store.attempts(&account).await?;
-            let reserved = reserve(account, attempts, &self.0.policies.throttle, self.now());
-            let counted = match &reserved {
-                Err(_) => false,
-                Ok(reservation) => {
-                    let mut tx = store.begin().await?;
-                    let rows = tx.reserve_attempt(reservation).await?;
-                    tx.commit().await?;
-                    rows == 1
-                }
-            };
-            if !counted {
-                let seconds = reserved.err().map_or(1, mfa::RetryAfter::seconds);
-                self.login_failed(context, None, name, "too_many_failures").await?;
-                return Ok(Err(PasswordAnswer::Wait(seconds)));
-            }
+        if let Some(account) = account
+            && let Err(seconds) = self.count_attempt(account).await?
+        {
+            self.login_failed(context, None, name, "too_many_failures").await?;
+            return Ok(Err(PasswordAnswer::Wait(seconds)));
         }
-        match self.0.passwords.verify(password, user.clone()).await? {
+        match self.0.passwords.verify(place, password, user.clone()).await? {
             Ok(verified) => {
                 if let Some(account) = &account {
                     let mut tx = store.begin().await?;
@@ -138,6 +127,26 @@ impl Service {
                 Ok(Err(PasswordAnswer::Wrong))
             }
         }
+    }
+
+    /// Counts an attempt before its secret is looked at; `Err` with the seconds to wait when none may
+    /// be made. Two tabs of one person may come at the same moment, so a lost race is run again.
+    pub(crate) async fn count_attempt(&self, account: Digest) -> Result<std::result::Result<(), i64>> {
+        let store = &self.0.store;
+        for _ in 0..5 {
+            let attempts = store.attempts(&account).await?;
+            let reservation = match reserve(account, attempts, &self.0.policies.throttle, self.now()) {
+                Ok(reservation) => reservation,
+                Err(wait) => return Ok(Err(wait.seconds())),
+            };
+            let mut tx = store.begin().await?;
+            let rows = tx.reserve_attempt(&reservation).await?;
+            tx.commit().await?;
+            if rows == 1 {
+                return Ok(Ok(()));
+            }
+        }
+        Ok(Err(1))
     }
 
     async fn login_failed(

@@ -112,3 +112,22 @@ async fn interactions_that_never_began_are_not_there() {
         assert!((200..500).contains(&status), "{status} for {id:.40}");
     }
 }
+
+/// Two people use one browser: what one of them was asked, the other does not allow by it.
+#[tokio::test]
+async fn bcp_16_f2_28_a_question_to_one_person_is_not_answered_by_another() {
+    let (bank, browser) = (Bank::open().await, Browser::new());
+    // bob and alice may both be asked for the same.
+    let url = bank.app("web-app").attempt("openid accounts:read").url();
+    let page = browser.open(&url).await;
+    let asked = bank.person("bob").walk(&browser, page, "consent-allow", bank.now()).await;
+    let form = asked.form("consent-allow");
+
+    let page = browser.submit(&asked, "switch-user", &[]).await;
+    bank.person("alice").walk(&browser, page, "consent-allow", bank.now()).await;
+
+    let answer = browser.send(form).await;
+    assert!(answer.departure.is_none(), "bob's page is no answer of alice's");
+    assert!(answer.has("consent-allow"), "alice is asked herself");
+    assert_eq!(bank.audited(EventKind::ConsentGranted).await, 0);
+}

@@ -421,3 +421,36 @@ async fn se_01_one_factor_does_not_pass_for_two() {
         assert!(answer.has("otp-submit"), "{path}: {} {}", answer.status, answer.text());
     }
 }
+
+/// A seed that was shown in one browser is worth nothing in another: it is derived from the session
+/// and the interaction that show it.
+#[tokio::test]
+async fn se_03_each_browser_is_shown_a_seed_of_its_own() {
+    let bank = Bank::open().await;
+    let mut seeds = Vec::new();
+    for _ in 0..2 {
+        let browser = Browser::new();
+        let page = browser.open(bank.url("/account")).await;
+        let page = bank.person("carol").walk(&browser, page, "enrol-submit", bank.now()).await;
+        let seed = page.texts("#secret");
+        assert_eq!(browser.open(page.url.as_str()).await.texts("#secret"), seed, "a reload shows the same");
+        seeds.push(seed);
+    }
+    assert_ne!(seeds[0], seeds[1]);
+}
+
+/// New recovery codes want a sign-in of the last few minutes.
+#[tokio::test]
+async fn se_03_old_sign_ins_print_no_recovery_codes() {
+    let bank = Bank::open().await;
+    let (browser, mut carol) = (Browser::new(), bank.person("carol"));
+    let account = sign_in(&bank, &mut carol, &browser).await;
+    let fresh = browser.submit(&account, "totp-recovery-codes", &[]).await;
+    assert!(fresh.has("codes-saved"));
+    bank.advance(TimeDelta::minutes(6));
+    let account = browser.open(bank.url("/account")).await;
+    let page = browser.submit(&account, "totp-recovery-codes", &[]).await;
+    assert!(page.has("login-submit"), "{}", page.text());
+    let account = carol.walk(&browser, page, "sign-out", bank.now()).await;
+    assert!(browser.submit(&account, "totp-recovery-codes", &[]).await.has("codes-saved"));
+}

@@ -309,3 +309,20 @@ async fn oc_04_max_age_counts_from_the_password() {
         bank.advance(TimeDelta::seconds(301));
     }
 }
+
+/// Several tabs of one person post the right password at the same moment: nobody is told to wait.
+#[tokio::test]
+async fn se_02_parallel_right_passwords_are_all_accepted() {
+    let bank = Bank::open().await;
+    let mut tabs = Vec::new();
+    for _ in 0..4 {
+        let browser = Browser::new();
+        let page = browser.open(bank.url("/account")).await;
+        let form = page.form("login-submit");
+        let form = form.with("username", "bob").with("password", "granite-teapot-orbit");
+        tabs.push(tokio::spawn(async move { browser.send(form).await.has("sign-out") }));
+    }
+    for tab in tabs {
+        assert!(tab.await.unwrap());
+    }
+}
