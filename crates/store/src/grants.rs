@@ -34,6 +34,7 @@ pub(crate) struct LineRow {
     g_revoked_at: Option<DateTime<Utc>>,
     g_expires_at: DateTime<Utc>,
     k_disabled: bool,
+    k_scope: Option<String>,
     c_scope: String,
     c_resources: Json<Value>,
     c_withdrawn_at: Option<DateTime<Utc>>,
@@ -68,6 +69,8 @@ impl LineRow {
         Ok(GrantLine {
             grant,
             client_disabled: self.k_disabled,
+            client_scope: Row::new("clients", &self.g_client_id)
+                .parse("metadata.scope", self.k_scope.as_deref().unwrap_or_default())?,
             consent_scope: consent.parse("scope", &self.c_scope)?,
             consent_resources: consent.document("resources", self.c_resources)?,
             consent_withdrawn_at: self.c_withdrawn_at,

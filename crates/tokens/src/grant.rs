@@ -150,6 +150,9 @@ pub struct GrantLine {
     pub grant: GrantRecord,
     /// Whether its client was disabled.
     pub client_disabled: bool,
+    /// The scope that its client may ask for now; narrower than the grant's if an operator took some
+    /// of it away.
+    pub client_scope: Scope,
     /// The scope that the consent has now; narrower than the grant's if it was narrowed since.
     pub consent_scope: Scope,
     /// The resource servers that the consent has now.
@@ -208,8 +211,8 @@ pub struct LiveGrant {
 
 impl GrantLine {
     /// Whether everything in the line lives, and what the grant may still do: of its own scope and
-    /// audience what the consent has now, what the person's roles allow now, and what the catalogue
-    /// still knows (F2-17).
+    /// audience what the consent has now, what the client may ask for now, what the person's roles
+    /// allow now, and what the catalogue still knows (F2-17).
     ///
     /// # Errors
     /// The first [`GrantEnd`] from the grant upwards.
@@ -254,7 +257,8 @@ impl GrantLine {
         let held: Vec<Role> = self.user_roles.iter().filter_map(|role| role.parse().ok()).collect();
         let mut audience = self.grant.audience.clone();
         audience.retain(|resource| self.consent_resources.contains(resource));
-        let allowed = consent::held_scope(&granted.intersection(&self.consent_scope), &held, catalogue);
+        let standing = granted.intersection(&self.consent_scope).intersection(&self.client_scope);
+        let allowed = consent::held_scope(&standing, &held, catalogue);
         let scope = allowed.filtered(|name| {
             let of = catalogue.scope(name).and_then(|definition| definition.audience.as_ref());
             of.is_none_or(|of| audience.contains(of))

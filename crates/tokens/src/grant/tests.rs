@@ -29,6 +29,9 @@ pub(crate) fn line() -> GrantLine {
             expires_at: now() + Duration::days(1),
         },
         client_disabled: false,
+        client_scope: "openid profile offline_access accounts:read cards:read payments:write"
+            .parse()
+            .unwrap(),
         consent_scope: "openid profile accounts:read offline_access".parse().unwrap(),
         consent_resources: vec![BANK.into()],
         consent_withdrawn_at: None,
@@ -50,6 +53,7 @@ pub(crate) fn line() -> GrantLine {
 #[case(|l: &mut GrantLine| l.user_disabled_at = Some(now()), GrantEnd::UserDisabled)]
 #[case(|l: &mut GrantLine| l.client_disabled = true, GrantEnd::ClientDisabled)]
 #[case(|l: &mut GrantLine| l.consent_scope = "profile".parse().unwrap(), GrantEnd::NothingLeft)]
+#[case(|l: &mut GrantLine| l.client_scope = Scope::empty(), GrantEnd::NothingLeft)]
 #[case(|l: &mut GrantLine| l.grant.scope = "offline_access".parse().unwrap(), GrantEnd::NothingLeft)]
 fn anything_dead_above_kills_a_grant(#[case] kill: fn(&mut GrantLine), #[case] end: GrantEnd) {
     let mut line = line();
@@ -170,4 +174,12 @@ fn f2_17_a_target_never_exceeds_the_grant_and_its_scope_picks_the_audience() {
     assert_eq!(target.audience, None, "nothing in it is for the bank's API");
     let named = live.target(&openid, &[BANK.to_owned()], &catalogue());
     assert_eq!(named, Err(AudienceFault::UnknownResource(BANK.to_owned())));
+}
+
+#[test]
+fn f2_17_what_an_operator_takes_from_a_client_its_grants_lose() {
+    let mut line = line();
+    line.client_scope = "openid".parse().unwrap();
+    let live = line.live(&catalogue(), now()).unwrap();
+    assert_eq!((live.grant().scope.to_string().as_str(), live.grant().audience.len()), ("openid", 0));
 }
