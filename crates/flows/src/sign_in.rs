@@ -133,7 +133,7 @@ impl Service {
     /// be made. Two tabs of one person may come at the same moment, so a lost race is run again.
     pub(crate) async fn count_attempt(&self, account: Digest) -> Result<std::result::Result<(), i64>> {
         let store = &self.0.store;
-        for _ in 0..5 {
+        for _ in 0..16 {
             let attempts = store.attempts(&account).await?;
             let reservation = match reserve(account, attempts, &self.0.policies.throttle, self.now()) {
                 Ok(reservation) => reservation,
