@@ -406,3 +406,17 @@ fn no_combination_of_parameters_makes_a_server_error() {
     });
     outcome.unwrap();
 }
+
+/// HEAD throws the answer away, so it may not cause one: no code is issued by it.
+#[tokio::test]
+async fn bcp_07_head_issues_no_code() {
+    let bank = Bank::open().await;
+    let (browser, mut bob) = (Browser::new(), bank.person("bob"));
+    let url = bank.app("web-app").attempt("openid").url();
+    bank.connect(&mut bob, &browser, &url).await;
+    let issued = bank.audited(audit::EventKind::AuthorizationIssued).await;
+    let answer = browser.client().head(&url).send().await.unwrap();
+    assert_eq!(answer.status(), 405);
+    assert_eq!(bank.audited(audit::EventKind::AuthorizationIssued).await, issued);
+    assert!(browser.open(&url).await.departed().parameter("code").is_some(), "GET still does");
+}
