@@ -261,12 +261,12 @@ async fn se_01_a_password_change_gives_the_session_a_new_cookie() {
     let bank = Bank::open().await;
     let (browser, mut bob) = (Browser::new(), bank.person("bob"));
     let page = sign_in(&bank, &mut bob, &browser).await;
-    let stolen = crate::visits::session(&bank, &browser);
+    let stolen = session(&bank, &browser);
     let passwords =
         [("current_password", bob.password.as_str()), ("new_password", "saffron-glacier-mandolin")];
     let changed = browser.submit(&page, "password-submit", &passwords).await.expect(200);
-    assert_ne!(crate::visits::session(&bank, &browser), stolen);
-    assert!(!is_signed_in(&bank, &crate::visits::with_session(&bank, &stolen)).await);
+    assert_ne!(session(&bank, &browser), stolen);
+    assert!(!is_signed_in(&bank, &with_session(&bank, &stolen)).await);
     // The page that says so still works: its forms carry the new session's token.
     browser.submit(&changed, "sign-out", &[]).await.expect(200);
     assert!(!is_signed_in(&bank, &browser).await);
