@@ -68,6 +68,9 @@ impl RedirectUri {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UriFault::UserInfo);
         }
+        if matches!(url.scheme(), "https" | "http") && !is_spelt_out(text) {
+            return Err(UriFault::Malformed);
+        }
         match url.scheme() {
             "https" => url.host().map(|_| ()).ok_or(UriFault::Malformed)?,
             "http" if application == ApplicationType::Native && is_loopback(&url) => {}
@@ -111,6 +114,12 @@ impl fmt::Display for RedirectUri {
     }
 }
 
+/// Whether an http or https URL has its two slashes and no backslash. URL parsing forgives both, but a
+/// browser that reads `https:app.example/cb` in a redirect takes it for a path of ours.
+fn is_spelt_out(text: &str) -> bool {
+    !text.contains('\\') && text.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//"))
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback() && address.octets() == [127, 0, 0, 1],
@@ -150,6 +159,7 @@ fn same_but_loopback_port(registered: &str, requested: &str) -> bool {
 /// terms pages (DR-06), `initiate_login_uri` (OC-27).
 pub fn is_https_url(text: &str) -> bool {
     text.len() <= 2000
+        && is_spelt_out(text)
         && Url::parse(text).is_ok_and(|url| {
             url.scheme() == "https"
                 && url.host().is_some()
@@ -180,6 +190,10 @@ mod tests {
     #[case("https://u:p@app.example/cb", Web, Err(UriFault::UserInfo))]
     #[case("https://*.example/cb", Web, Err(UriFault::Malformed))]
     #[case("/cb", Web, Err(UriFault::Malformed))]
+    #[case("https:app.example/cb", Web, Err(UriFault::Malformed))]
+    #[case("https:/app.example/cb", Web, Err(UriFault::Malformed))]
+    #[case("https:\\\\app.example\\cb", Web, Err(UriFault::Malformed))]
+    #[case("http:127.0.0.1/cb", Native, Err(UriFault::Malformed))]
     #[case("http://127.0.0.1/cb", Web, Err(UriFault::PlainHttp))]
     #[case("http://127.0.0.1/cb", Native, Ok(()))]
     #[case("http://[::1]:9/cb", Native, Ok(()))]
@@ -222,6 +236,16 @@ mod tests {
         #[case] admitted: bool,
     ) {
         assert_eq!(RedirectUri(registered.into()).admits(requested, application), admitted);
+    }
+
+    #[test]
+    fn dr_06_pages_are_spelt_out_https_urls() {
+        assert!(is_https_url("https://app.example/privacy"));
+        for text in
+            ["http://app.example", "https:app.example", "https:\\\\app.example", "https://u@app.example"]
+        {
+            assert!(!is_https_url(text), "{text}");
+        }
     }
 
     #[test]
