@@ -48,10 +48,10 @@ const HARMLESS_ENDINGS: &[&str] =
 
 /// Whether a value under this key would be a secret.
 pub fn names_a_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
     let words = || key.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let harmless = words().next_back().is_some_and(|last| HARMLESS_ENDINGS.contains(&last));
-    !harmless && words().any(|word| SECRET_WORDS.contains(&word))
+    let is_among = |list: &[&str], word: &str| list.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let harmless = words().next_back().is_some_and(|last| is_among(HARMLESS_ENDINGS, last));
+    !harmless && words().any(|word| is_among(SECRET_WORDS, word))
 }
 
 /// Whether the value itself has the form of a secret: a JWT or another compact JOSE object, a
@@ -70,7 +70,21 @@ fn is_compact_jose(text: &str) -> bool {
 
 /// The value as it may be recorded under `key`.
 pub fn recorded<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
-    if names_a_secret(key) || looks_like_a_secret(value) { Cow::Borrowed(REDACTED) } else { one_line(value) }
+    if names_a_secret(key) {
+        Cow::Borrowed(REDACTED)
+    } else if is_uuid_like(value) {
+        Cow::Borrowed(value)
+    } else if looks_like_a_secret(value) {
+        Cow::Borrowed(REDACTED)
+    } else {
+        one_line(value)
+    }
+}
+
+/// Most values are identifiers of ours: of 36 characters that fit neither a JWT nor a second line. Not
+/// having to look for those makes events cheap.
+fn is_uuid_like(value: &str) -> bool {
+    value.len() == 36 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The value on one line, cut at [`VALUE_LIMIT`] characters.

@@ -180,6 +180,10 @@ texts! {
         ResourceServerSecretRotated = "resource_server_secret_rotated",
         /// The schema was migrated.
         SchemaMigrated = "schema_migrated",
+        /// A copy of the database was taken.
+        DatabaseCopied = "database_copied",
+        /// The database was restored from a copy.
+        DatabaseRestored = "database_restored",
         /// A process began to serve.
         ServerStarted = "server_started",
         /// A process drained and stopped.
@@ -238,7 +242,9 @@ impl EventKind {
             | Self::ResourceServerChanged
             | Self::ResourceServerDeleted
             | Self::ResourceServerSecretRotated
-            | Self::SchemaMigrated => Actor::Operator,
+            | Self::SchemaMigrated
+            | Self::DatabaseCopied
+            | Self::DatabaseRestored => Actor::Operator,
             Self::KeyCreated
             | Self::KeyActivated
             | Self::KeyRetired

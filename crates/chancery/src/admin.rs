@@ -21,8 +21,12 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Says whether requests would succeed at this moment, or why not.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
+/// Brings gauges up to date, before metrics are shown.
+pub type Observe = Arc<dyn Fn() + Send + Sync>;
+
 #[derive(Clone)]
 struct Admin {
+    observe: Observe,
     ready: Readiness,
     stop: CancellationToken,
     metrics: PrometheusHandle,
@@ -30,12 +34,17 @@ struct Admin {
 
 /// The routes: `/health/live`, `/health/ready`, `/metrics`. A server that is stopping is not ready, so
 /// that a load balancer looks elsewhere while it drains.
-pub fn router(ready: Readiness, stop: CancellationToken, metrics: PrometheusHandle) -> Router {
+pub fn router(
+    ready: Readiness,
+    observe: Observe,
+    stop: CancellationToken,
+    metrics: PrometheusHandle,
+) -> Router {
     Router::new()
         .route("/health/live", get(async || "live\n"))
         .route("/health/ready", get(readiness))
         .route("/metrics", get(render))
-        .with_state(Admin { ready, stop, metrics })
+        .with_state(Admin { observe, ready, stop, metrics })
 }
 
 async fn readiness(State(admin): State<Admin>) -> impl IntoResponse {
@@ -50,6 +59,7 @@ async fn readiness(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
+    (admin.observe)();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render())
 }
 
@@ -76,7 +86,7 @@ mod tests {
         });
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let request = Request::get(path).body(Body::empty()).unwrap();
-        router(ready, stop.clone(), metrics).oneshot(request).await.unwrap().status()
+        router(ready, Arc::new(|| ()), stop.clone(), metrics).oneshot(request).await.unwrap().status()
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! there is nothing of that name.
 
 pub mod audit;
+pub mod backup;
 pub mod catalogue;
 pub mod clients;
 pub mod consents;
@@ -72,6 +73,17 @@ pub enum Command {
     Serve(ServeArgs),
     /// Bring the database schema up to date
     Migrate,
+    /// Take a copy of the database while servers run
+    ///
+    /// The copy is of one moment, checked, and readable by its owner only. On SQLite it is a database
+    /// file, on PostgreSQL what `pg_dump --format=custom` writes: pg_dump and pg_restore must be on the
+    /// path. It holds sealed keys, never the key-encryption key.
+    Backup(backup::BackupArgs),
+    /// Make an empty database one like a backup
+    ///
+    /// Every row is read and every sealed record opened before anything counts. Then all sessions and
+    /// grants end, because nothing in a backup tells which of them ended after it was taken.
+    Restore(backup::RestoreArgs),
     /// Make the server agree with a file that describes the bank; shows the difference first
     Apply(ApplyArgs),
     /// Look at the configuration

@@ -6,7 +6,7 @@
 //! * [`config`] reads the settings and explains mistakes.
 //! * [`declare`] reads the file that describes a bank, and compares it with the store.
 //! * [`listen`] accepts connections.
-//! * [`telemetry`] sets up logs and metrics, [`admin`] shows health and metrics.
+//! * [`telemetry`] sets up logs and metrics, [`admin`] shows health and metrics, [`evidence`] lists them.
 //! * [`cli`] is the grammar of the command line, [`commands`] what each command does.
 
 pub mod admin;
@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod declare;
+pub mod evidence;
 pub mod listen;
 pub mod telemetry;
 

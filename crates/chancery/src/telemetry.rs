@@ -1,11 +1,19 @@
-//! Logs and metrics of the process.
+//! Logs, metrics and traces of the process.
+
+pub mod traces;
 
 use std::io::IsTerminal;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, prelude::*, util::TryInitError};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::LevelFilter, filter::Targets, fmt, prelude::*, util::TryInitError,
+};
 
-use crate::config::settings::{Log, LogFormat};
+use self::traces::{Traces, TracesFault};
+use crate::config::{
+    Settings,
+    settings::{Log, LogFormat},
+};
 
 /// Buckets of latencies, in seconds: from an answer out of memory to a request that waited for a
 /// password hash behind others.
@@ -20,6 +28,9 @@ pub enum TelemetryFault {
     /// Logs were set up before.
     #[error("logs: {0}")]
     Logs(#[from] TryInitError),
+    /// Spans can't be exported.
+    #[error("traces: {0}")]
+    Traces(#[from] TracesFault),
     /// Metrics were set up before.
     #[error("metrics: {0}")]
     Metrics(#[from] BuildError),
@@ -31,13 +42,45 @@ pub enum TelemetryFault {
 /// [`TelemetryFault`].
 pub fn logs(log: &Log) -> Result<(), TelemetryFault> {
     let filter = EnvFilter::builder().parse(&log.filter)?;
+    // A filter of the whole registry costs less than one of a layer.
+    tracing_subscriber::registry().with(filter).with(lines(log)).try_init()?;
+    Ok(())
+}
+
+/// Sends log lines to standard error and, if a collector is configured, spans to it. Needs a tokio
+/// runtime.
+///
+/// # Errors
+/// [`TelemetryFault`].
+pub fn logs_and_traces(settings: &Settings) -> Result<Option<Traces>, TelemetryFault> {
+    let Some((traces, tracer)) = Traces::start(settings)? else {
+        logs(&settings.log)?;
+        return Ok(None);
+    };
+    let filter = EnvFilter::builder().parse(&settings.log.filter)?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_level(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(Targets::new().with_target(traces::TARGET, LevelFilter::DEBUG));
+    tracing_subscriber::registry().with(lines(&settings.log).with_filter(filter)).with(spans).try_init()?;
+    Ok(Some(traces))
+}
+
+/// Log lines as configured.
+fn lines<S>(log: &Log) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let lines = match log.format {
+    match log.format {
         LogFormat::Human => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
-    Ok(())
+    }
 }
 
 /// Makes the `metrics` macros count, and returns the handle that renders them for Prometheus. Call

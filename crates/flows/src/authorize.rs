@@ -16,6 +16,7 @@ use protocol::{
     params::Params,
     secret::{AuthorizationCode, BrowserCookie},
 };
+use store::hot::CodeIssue;
 use tokens::{
     checks::{AuthorizationFault, Hint, ValidatedAuthorization},
     client::Client,
@@ -202,13 +203,11 @@ impl Service {
             expires_at: now + self.0.policies.interaction_lifetime,
             completed_at: None,
         };
-        let mut tx = self.0.store.begin().await?;
-        tx.insert_interaction(&record).await?;
-        tx.commit().await?;
+        self.0.store.begin_interaction(&record).await?;
         Ok((record.id, new))
     }
 
-    /// Issues a code in one transaction with its grant, its audit event and, for the bank's own
+    /// Issues a code in one write with its grant, its audit event and, for the bank's own
     /// client or a new answer, its consent. `None` when the consent or the interaction changed
     /// meanwhile: the next step must be found anew.
     pub(crate) async fn issue(
@@ -275,12 +274,6 @@ impl Service {
                 };
             }
         };
-        let mut tx = self.0.store.begin().await?;
-        if let Some(interaction) = interaction
-            && tx.complete_interaction(interaction.id, interaction.version, now).await? != 1
-        {
-            return Ok(None);
-        }
         let event = |kind| {
             self.event(context, kind, now)
                 .user(authentication.user())
@@ -289,20 +282,23 @@ impl Service {
                 .consent(consent.id())
                 .interaction(interaction.map(|interaction| interaction.id))
         };
-        if let Some(upsert) = &upsert {
-            if tx.put_consent(upsert).await? != 1 {
-                return Ok(None);
-            }
+        let answered = upsert.as_ref().map(|upsert| {
             let scope = upsert.record().scope.to_string();
-            tx.record(&event(EventKind::ConsentGranted).detail("scope", scope)).await?;
-        }
-        tx.insert_grant(&issued.grant).await?;
-        tx.insert_code(&issued.code_record).await?;
+            (upsert, event(EventKind::ConsentGranted).detail("scope", scope))
+        });
         let scope = issued.grant.scope.to_string();
-        tx.record(&event(EventKind::AuthorizationIssued).grant(issued.grant.id).detail("scope", scope))
-            .await?;
-        tx.commit().await?;
-        metrics::counter!("chancery_authorizations_total", "outcome" => "issued").increment(1);
+        let event = event(EventKind::AuthorizationIssued).grant(issued.grant.id).detail("scope", scope);
+        let issue = CodeIssue {
+            interaction,
+            consent: answered.as_ref().map(|(upsert, event)| (*upsert, event)),
+            grant: &issued.grant,
+            code: &issued.code_record,
+            event: &event,
+            now,
+        };
+        if self.0.store.issue_code(&issue).await? != 1 {
+            return Ok(None);
+        }
         let (client, redirect) = (validated.client().clone(), validated.redirect().clone());
         Ok(Some(AuthorizationResponse { client, redirect, outcome: Ok(issued.code) }))
     }
@@ -317,7 +313,6 @@ impl Service {
         user: Option<UserId>,
     ) -> Result<AuthorizationResponse> {
         self.record(&self.refusal_event(context, client, &refusal, user)).await?;
-        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
         Ok(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) })
     }
 
@@ -338,7 +333,6 @@ impl Service {
         }
         tx.record(&event).await?;
         tx.commit().await?;
-        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
         Ok(Some(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) }))
     }
 
@@ -366,7 +360,6 @@ impl Service {
         let event = self.event(context, EventKind::AuthorizationRefused, self.now());
         let event = event.client(client.map(|client| client.id.clone())).reason(fault.to_string());
         self.record(&event).await?;
-        metrics::counter!("chancery_authorizations_total", "outcome" => "refused").increment(1);
         Ok(Authorization::Local(fault))
     }
 }

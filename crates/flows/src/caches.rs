@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use consent::Catalogue;
-use keys::Keyring;
+use keys::{Keyring, SigningKeyRecord};
 use moka::sync::Cache;
 use protocol::ClientId;
 use store::Changes;
@@ -19,6 +19,8 @@ use tokens::client::Client;
 
 use crate::{
     error::{FlowError, Result},
+    evidence::Stopwatch,
+    metadata::Documents,
     service::Service,
 };
 
@@ -32,6 +34,10 @@ pub struct Declared {
     pub catalogue: Catalogue,
     /// Signing keys.
     pub keyring: Keyring,
+    /// The records that the keyring was made of; they tell what is to become of them.
+    pub(crate) signing_keys: Vec<SigningKeyRecord>,
+    /// What anybody may read of both.
+    pub documents: Documents,
     changes: Changes,
     /// Counts the snapshots. Clients are cached under it, so that one which was read before a change
     /// and arrives after it is never asked for again.
@@ -65,11 +71,12 @@ impl Service {
     /// [`FlowError`].
     pub async fn client(&self, id: &str) -> Result<Option<Arc<Client>>> {
         let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
-        let key = (self.declared().generation, id.clone());
+        let key = (self.declared().generation, id);
         if let Some(known) = self.0.caches.clients.get(&key) {
             return Ok(known);
         }
-        let record = self.0.store.client(&id).await?.filter(|record| !record.disabled);
+        let id = &key.1;
+        let record = self.0.store.client(id).await?.filter(|record| !record.disabled);
         let client = match record {
             None => None,
             Some(record) => Some(Arc::new(Client::parse(&record).map_err(|faults| {
@@ -88,7 +95,9 @@ impl Service {
     /// [`FlowError`]; the old snapshot stays.
     pub async fn reload(&self) -> Result<bool> {
         let store = &self.0.store;
+        let asked = Stopwatch::start();
         let changes = store.changes().await?;
+        metrics::histogram!("chancery_store_probe_seconds").record(asked.seconds());
         let before = self.0.caches.declared.read().unwrap_or_else(PoisonError::into_inner).clone();
         if before.as_ref().is_some_and(|before| before.changes == changes) {
             return Ok(false);
@@ -97,10 +106,12 @@ impl Service {
         let servers = store.resource_servers().await?;
         let catalogue =
             Catalogue::new(scopes, servers).map_err(|fault| FlowError::StoredCatalogue(fault.to_string()))?;
-        let records = store.signing_keys().await?;
-        let keyring = Keyring::build(&records, &self.0.sealer, self.now())?;
+        let signing_keys = store.signing_keys().await?;
+        let keyring = Keyring::build(&signing_keys, &self.0.sealer, self.now())?;
+        let documents = Documents::render(&self.0.policies, &catalogue, &keyring);
         let generation = self.0.caches.generations.fetch_add(1, Ordering::Relaxed);
-        let declared = Arc::new(Declared { catalogue, keyring, changes, generation });
+        let declared =
+            Arc::new(Declared { catalogue, keyring, signing_keys, documents, changes, generation });
         *self.0.caches.declared.write().unwrap_or_else(PoisonError::into_inner) = Some(declared);
         self.0.caches.clients.invalidate_all();
         Ok(true)

@@ -6,7 +6,7 @@ use tokens::client_auth::{
     Authenticated, AuthenticatedClient, ClientAuthFault, Presented, PresentedFault, authenticate,
 };
 
-use crate::{context::RequestContext, error::Result, service::Service};
+use crate::{context::RequestContext, error::Result, evidence::client_reason, service::Service};
 
 /// Why the caller of an endpoint is nobody.
 #[derive(Debug, thiserror::Error)]
@@ -56,21 +56,19 @@ impl Service {
         let presented = match Presented::parse(authorization, body) {
             Ok(presented) => presented,
             Err(fault) => {
-                self.client_failed(context, None, &fault.to_string()).await?;
-                return Ok(Err(refuse(fault.into())));
+                let refusal = ClientRefusal::from(fault);
+                self.client_failed(context, None, &refusal).await?;
+                return Ok(Err(refuse(refusal)));
             }
         };
         let client = self.client(presented.client_id()).await?;
         let known = client.as_ref().map(|client| client.id.clone());
         let issuer = &self.0.policies.issuer;
-        let audiences = [issuer.clone(), format!("{issuer}{endpoint}")];
-        let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
-        let authenticated = match authenticate(&presented, client, &audiences, self.now()) {
+        let authenticated = match authenticate(&presented, client, issuer, endpoint, self.now()) {
             Ok(Authenticated::Done(client)) => Ok(client),
             Ok(Authenticated::Assertion(proof)) => {
-                let mut tx = self.0.store.begin().await?;
-                let rows = tx.mark_once("client_assertion", &proof.digest(), proof.expires_at()).await?;
-                tx.commit().await?;
+                let store = &self.0.store;
+                let rows = store.mark_once("client_assertion", &proof.digest(), proof.expires_at()).await?;
                 proof.confirm(rows)
             }
             Err(fault) => Err(fault),
@@ -78,8 +76,9 @@ impl Service {
         match authenticated {
             Ok(client) => Ok(Ok(client)),
             Err(fault) => {
-                self.client_failed(context, known, &fault.to_string()).await?;
-                Ok(Err(refuse(fault.into())))
+                let refusal = ClientRefusal::from(fault);
+                self.client_failed(context, known, &refusal).await?;
+                Ok(Err(refuse(refusal)))
             }
         }
     }
@@ -88,10 +87,12 @@ impl Service {
         &self,
         context: &RequestContext,
         client: Option<ClientId>,
-        reason: &str,
+        refusal: &ClientRefusal,
     ) -> Result<()> {
-        metrics::counter!("chancery_client_authentications_failed_total").increment(1);
         let event = self.event(context, EventKind::ClientAuthenticationFailed, self.now());
-        self.record(&event.client(client).reason(reason)).await
+        self.note(event.client(client).reason(refusal.to_string())).await?;
+        let reason = client_reason(refusal);
+        metrics::counter!("chancery_client_authentications_failed_total", "reason" => reason).increment(1);
+        Ok(())
     }
 }

@@ -105,6 +105,11 @@ pub enum DeclareFault {
         /// Which role.
         role: Role,
     },
+    /// A client that was deleted can't be declared again: consents name what it was.
+    #[error(
+        "client {0} was deleted, and its identifier stays taken, because consents name it; choose another one"
+    )]
+    Deleted(ClientId),
     /// A password that can't be hashed.
     #[error("user {0}: a password has 1 to 1024 bytes")]
     Password(String),
@@ -295,6 +300,9 @@ impl Service {
         }
         for declared in &wanted.clients {
             let before = self.0.store.client(&declared.id).await?;
+            if before.as_ref().is_some_and(|before| before.disabled) {
+                return Ok(Err(DeclareFault::Deleted(declared.id.clone())));
+            }
             let record = client_record(declared, before, self.now());
             let id = declared.id.clone();
             match Client::parse(&record) {
@@ -302,7 +310,7 @@ impl Service {
                     let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     return Ok(Err(DeclareFault::Client { id, faults }));
                 }
-                Ok(client) if !self.0.policies.rotation.algorithms().contains(&client.id_token_algorithm) => {
+                Ok(client) if !self.0.policies.rotation.has(client.id_token_algorithm) => {
                     let algorithm = client.id_token_algorithm;
                     return Ok(Err(DeclareFault::NoKey { id, algorithm }));
                 }

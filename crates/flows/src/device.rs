@@ -1,7 +1,7 @@
 //! Browsers that an account knows: who is counted apart from strangers, and what a browser keeps.
 
 use mfa::{
-    DeviceBinding, Guesser, TotpCredential, User,
+    DeviceBinding, Guesser, TotpCredential, User, Username,
     device::{recognise, remember},
 };
 use protocol::secret::DeviceCookie;
@@ -18,10 +18,14 @@ pub(crate) struct Account {
 }
 
 impl Service {
-    /// Reads what marks of an account are bound to. For nobody it reads as much (SE-02).
-    pub(crate) async fn account(&self, user: Option<User>) -> Result<Account> {
-        let totp =
-            self.0.store.totp(user.as_ref().map_or_else(DeviceBinding::nobody_id, |user| user.id)).await?;
+    /// Reads the account of a name with what its marks are bound to. For nobody it reads as much
+    /// (SE-02).
+    pub(crate) async fn account(&self, name: Option<&Username>) -> Result<Account> {
+        let found = match name {
+            Some(name) => self.0.store.account(name).await?,
+            None => None,
+        };
+        let (user, totp) = found.map_or((None, None), |found| (Some(found.user), found.totp));
         let binding = match &user {
             Some(user) => DeviceBinding::new(user, totp.as_ref()),
             None => DeviceBinding::nobody(),

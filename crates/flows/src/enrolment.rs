@@ -144,6 +144,7 @@ impl Service {
         };
         tx.forgive_attempts(&factor_key(&visitor.user, Guesser::Session(visitor.session.id))).await?;
         tx.commit().await?;
+        metrics::counter!("chancery_second_factors_total", "outcome" => "accepted").increment(1);
         let enrolled = TotpCredential { confirmed_at: Some(now), ..nobody_yet };
         let device = self.remember_device(cookies, &DeviceBinding::new(&visitor.user, Some(&enrolled)));
         let signed_in = SignedIn { session, device };

@@ -35,6 +35,9 @@ pub enum FlowError {
     /// Too many passwords are being hashed; try again soon.
     #[error("too many password checks are waiting")]
     Busy,
+    /// The database does not take audit events, and nothing may happen that it does not hear of.
+    #[error("the audit trail is behind")]
+    AuditBehind,
     /// Two proofs that must belong together do not: a mistake in this program.
     #[error("internal contradiction: {0}")]
     Contradiction(&'static str),

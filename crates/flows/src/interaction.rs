@@ -329,13 +329,15 @@ impl Service {
         cookies: &Cookies,
     ) -> Result<Found> {
         let over = Ok(Found::Refused(InteractionRefusal::Over));
-        let record = self.0.store.interaction(id).await?;
-        let Some(record) = record.filter(|record| record.is_open(self.now())) else { return over };
+        let session = cookies.session.as_ref().map(|cookie| sha256(cookie.expose()));
+        let found = self.0.store.interaction_with_visit(id, session.as_ref()).await?;
+        let found = found.filter(|(record, _)| record.is_open(self.now()));
+        let Some((record, visit)) = found else { return over };
         let browser = cookies.browser.as_ref().filter(|cookie| sha256(cookie.expose()) == record.browser);
         let Some(browser) = browser else { return self.forgery(context, id).await };
         let csrf = csrf_token(browser.expose(), &["interaction", &record.id.to_string()]);
         let Purpose::Authorization { request } = &record.purpose else {
-            let facts = self.facts(cookies, None).await?;
+            let facts = self.received(visit).await?;
             return Ok(Found::Open(Box::new(Open { record, validated: None, facts, csrf })));
         };
         // The client may have lost the redirect URI, or itself, since the request came.
@@ -351,7 +353,7 @@ impl Service {
         let checked = self.revalidate((**request).clone(), client.clone(), redirect.clone(), &declared);
         match checked {
             Ok(validated) => {
-                let facts = self.facts(cookies, Some(&client.id)).await?;
+                let facts = self.received(visit).await?;
                 Ok(Found::Open(Box::new(Open { record, validated: Some(validated), facts, csrf })))
             }
             Err(fault) => {

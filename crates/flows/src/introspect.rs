@@ -63,7 +63,7 @@ impl Service {
         refusal: IntrospectionRefusal,
     ) -> Result<std::result::Result<IntrospectionResponse, IntrospectionRefusal>> {
         let event = self.event(context, EventKind::IntrospectionRefused, self.now());
-        self.record(&event.by(Actor::ResourceServer).reason(refusal.to_string())).await?;
+        self.note(event.by(Actor::ResourceServer).reason(refusal.to_string())).await?;
         Ok(Err(refusal))
     }
 }

@@ -10,11 +10,13 @@
 //! * [`authorize`] and [`interaction`] lead a person from a request to a code; [`sign_in`],
 //!   [`second_factor`] and [`enrolment`] are what they do on the way; [`account`] is what they do afterwards.
 //! * [`token`], [`introspect`], [`revoke`], [`userinfo`], [`logout`] are the other endpoints.
-//! * [`declare`], [`operate`], [`signing_keys`], [`maintenance`] are for operators and for the server
-//!   itself.
+//! * [`declare`], [`operate`], [`signing_keys`], [`maintenance`], [`evidence`], [`backup`] are for operators and for
+//!   the server itself.
 
 pub mod account;
+mod audit_queue;
 pub mod authorize;
+pub mod backup;
 pub mod caches;
 pub mod client_auth;
 pub mod clock;
@@ -23,6 +25,8 @@ pub mod declare;
 mod device;
 pub mod enrolment;
 pub mod error;
+pub mod evidence;
+mod hashing;
 pub mod interaction;
 pub mod introspect;
 pub mod logout;

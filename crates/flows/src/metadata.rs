@@ -1,7 +1,11 @@
 //! Provider metadata (OpenID Connect Discovery §3, RFC 8414 §2), derived from configuration and
-//! from the same enums that the endpoints match on (OC-26).
+//! from the same enums that the endpoints match on (OC-26). Rendered once per snapshot, as the key
+//! set is: clients ask for both far more often than they change.
 
-use jose::Algorithm;
+use bytes::Bytes;
+use consent::Catalogue;
+use jose::{Algorithm, digest::sha256};
+use keys::Keyring;
 use protocol::{
     acr::Acr,
     claims::claim_names,
@@ -9,53 +13,82 @@ use protocol::{
     provider::ProviderMetadata,
 };
 
-use crate::service::Service;
+use crate::policies::Policies;
 
 /// Claims that every ID token may have, beside those that scopes release.
 const ID_TOKEN_CLAIMS: [&str; 7] = ["sub", "iss", "auth_time", "acr", "amr", "sid", "nonce"];
 
-impl Service {
-    /// The document that both well-known paths serve (F2-06).
-    pub fn metadata(&self) -> ProviderMetadata {
-        let declared = self.declared();
-        let issuer = &self.0.policies.issuer;
-        let at = |path: &str| format!("{issuer}{path}");
-        let client_algorithms: Vec<&'static str> =
-            Algorithm::ALL.iter().map(|known| known.as_str()).collect();
-        let signing = declared.keyring.algorithms().into_iter().map(Algorithm::as_str).collect();
-        ProviderMetadata {
-            issuer: issuer.clone(),
-            authorization_endpoint: at("/authorize"),
-            token_endpoint: at("/token"),
-            userinfo_endpoint: at("/userinfo"),
-            jwks_uri: at("/jwks"),
-            introspection_endpoint: at("/introspect"),
-            revocation_endpoint: at("/revoke"),
-            end_session_endpoint: at("/end-session"),
-            scopes_supported: declared.catalogue.supported().map(ToString::to_string).collect(),
-            response_types_supported: ResponseType::ALL.to_vec(),
-            response_modes_supported: ResponseMode::ALL.to_vec(),
-            grant_types_supported: GrantType::ALL.to_vec(),
-            acr_values_supported: Acr::ALL.to_vec(),
-            subject_types_supported: ["public"],
-            id_token_signing_alg_values_supported: signing,
-            token_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
-            token_endpoint_auth_signing_alg_values_supported: client_algorithms.clone(),
-            introspection_endpoint_auth_methods_supported: vec![
-                AuthMethod::ClientSecretBasic,
-                AuthMethod::ClientSecretPost,
-            ],
-            revocation_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
-            revocation_endpoint_auth_signing_alg_values_supported: client_algorithms,
-            claim_types_supported: ["normal"],
-            claims_supported: ID_TOKEN_CLAIMS.into_iter().chain(claim_names()).collect(),
-            claims_parameter_supported: false,
-            request_parameter_supported: false,
-            request_uri_parameter_supported: false,
-            code_challenge_methods_supported: ["S256"],
-            authorization_response_iss_parameter_supported: true,
-            ui_locales_supported: self.0.policies.ui_locales.clone(),
-            service_documentation: None,
-        }
+/// A public document as it is sent, with a name for exactly these bytes.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// JSON.
+    pub body: Bytes,
+    /// A strong entity tag, quotes included (RFC 9110 §8.8.3).
+    pub entity_tag: Bytes,
+}
+
+/// What anybody may read of a snapshot.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// The provider metadata.
+    pub metadata: Document,
+    /// The key set (RFC 7517 §5).
+    pub jwks: Document,
+}
+
+impl Documents {
+    pub(crate) fn render(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Self {
+        let metadata = serde_json::to_string(&metadata(policies, catalogue, keyring));
+        let metadata = metadata.expect("lists and strings can be written as JSON");
+        Self { metadata: Document::new(metadata), jwks: Document::new(keyring.jwks_json().to_owned()) }
+    }
+}
+
+impl Document {
+    fn new(text: String) -> Self {
+        let entity_tag = format!("\"{}\"", sha256(&text)).into();
+        Self { body: text.into(), entity_tag }
+    }
+}
+
+/// The document that both well-known paths serve (F2-06).
+fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> ProviderMetadata {
+    let issuer = &policies.issuer;
+    let at = |path: &str| format!("{issuer}{path}");
+    let client_algorithms: Vec<&'static str> = Algorithm::ALL.iter().map(|known| known.as_str()).collect();
+    let signing = keyring.algorithms().into_iter().map(Algorithm::as_str).collect();
+    ProviderMetadata {
+        issuer: issuer.clone(),
+        authorization_endpoint: at("/authorize"),
+        token_endpoint: at("/token"),
+        userinfo_endpoint: at("/userinfo"),
+        jwks_uri: at("/jwks"),
+        introspection_endpoint: at("/introspect"),
+        revocation_endpoint: at("/revoke"),
+        end_session_endpoint: at("/end-session"),
+        scopes_supported: catalogue.supported().map(ToString::to_string).collect(),
+        response_types_supported: ResponseType::ALL.to_vec(),
+        response_modes_supported: ResponseMode::ALL.to_vec(),
+        grant_types_supported: GrantType::ALL.to_vec(),
+        acr_values_supported: Acr::ALL.to_vec(),
+        subject_types_supported: ["public"],
+        id_token_signing_alg_values_supported: signing,
+        token_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
+        token_endpoint_auth_signing_alg_values_supported: client_algorithms.clone(),
+        introspection_endpoint_auth_methods_supported: vec![
+            AuthMethod::ClientSecretBasic,
+            AuthMethod::ClientSecretPost,
+        ],
+        revocation_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
+        revocation_endpoint_auth_signing_alg_values_supported: client_algorithms,
+        claim_types_supported: ["normal"],
+        claims_supported: ID_TOKEN_CLAIMS.into_iter().chain(claim_names()).collect(),
+        claims_parameter_supported: false,
+        request_parameter_supported: false,
+        request_uri_parameter_supported: false,
+        code_challenge_methods_supported: ["S256"],
+        authorization_response_iss_parameter_supported: true,
+        ui_locales_supported: policies.ui_locales.clone(),
+        service_documentation: None,
     }
 }

@@ -47,7 +47,7 @@ impl Service {
         };
         if let Err(fault @ TokenParameterFault::Repeated(_)) = parsed {
             let (event, refusal) = refused(fault);
-            self.record(&event).await?;
+            self.note(event).await?;
             return Ok(Err(refusal));
         }
         let client = match self.authenticate_client(context, authorization, body, "/revoke").await? {
@@ -61,7 +61,7 @@ impl Service {
             Ok(request) => request,
             Err(fault) => {
                 let (event, refusal) = refused(fault);
-                self.record(&event.client(client.client().id.clone())).await?;
+                self.note(event.client(client.client().id.clone())).await?;
                 return Ok(Err(refusal));
             }
         };

@@ -112,6 +112,7 @@ impl Service {
         };
         tx.forgive_attempts(&factor_key(&visitor.user, guesser)).await?;
         tx.commit().await?;
+        metrics::counter!("chancery_second_factors_total", "outcome" => "accepted").increment(1);
         Ok(Ok(cookie))
     }
 
@@ -147,9 +148,10 @@ impl Service {
         visitor: &Visitor,
         reason: &str,
     ) -> Result<()> {
-        metrics::counter!("chancery_second_factors_total", "outcome" => "refused").increment(1);
         let event = self.event(context, EventKind::SecondFactorFailed, self.now());
-        self.record(&event.user(visitor.user.id).session(visitor.session.id).reason(reason)).await
+        self.record(&event.user(visitor.user.id).session(visitor.session.id).reason(reason)).await?;
+        metrics::counter!("chancery_second_factors_total", "outcome" => "refused").increment(1);
+        Ok(())
     }
 
     /// Raises the session to two factors, under a new cookie (SE-01). `None` when it changed or
@@ -172,7 +174,6 @@ impl Service {
         }
         let event = self.event(context, EventKind::SessionRenewed, now).user(visitor.user.id);
         tx.record(&event.session(visitor.session.id)).await?;
-        metrics::counter!("chancery_second_factors_total", "outcome" => "accepted").increment(1);
         Ok(Some(cookie))
     }
 

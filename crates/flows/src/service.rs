@@ -10,6 +10,7 @@ use store::Store;
 use tokens::{mint::Mint, step::StepPolicy};
 
 use crate::{
+    audit_queue::AuditQueue,
     caches::{Caches, Declared},
     clock::Clock,
     context::RequestContext,
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) caches: Caches,
     pub(crate) policies: Policies,
+    pub(crate) audit_queue: AuditQueue,
 }
 
 /// What a [`Service`] is made of.
@@ -72,7 +74,9 @@ impl Service {
         let passwords = Passwords::new(pepper, policies.hashing, policies.hashing_slots);
         let device_keys = sealer.derived("known devices").into_boxed_slice();
         let caches = Caches::empty();
-        let inner = Inner { store, clock, random, sealer, device_keys, passwords, caches, policies };
+        let audit_queue = AuditQueue::new();
+        let inner =
+            Inner { store, clock, random, sealer, device_keys, passwords, caches, policies, audit_queue };
         let service = Self(Arc::new(inner));
         service.reload().await?;
         Ok(service)
@@ -118,11 +122,10 @@ impl Service {
         Event::new(kind, now, self.random().id(now)).address(context.address).correlation(context.correlation)
     }
 
-    /// Writes one audit event in a transaction of its own, for refusals that change nothing else.
+    /// Writes one audit event in a transaction of its own, for refusals of people that change nothing
+    /// else. Those of programs are [`note`](Self::note)d.
     pub(crate) async fn record(&self, event: &Event) -> Result<()> {
-        let mut tx = self.0.store.begin().await?;
-        tx.record(event).await?;
-        Ok(tx.commit().await?)
+        Ok(self.0.store.record(event).await?)
     }
 
     /// The mint over what is declared.

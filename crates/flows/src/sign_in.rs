@@ -11,6 +11,7 @@ use protocol::{
     InteractionId, SessionId,
     secret::{CsrfToken, DeviceCookie, Password, SessionCookie},
 };
+use store::hot::SessionStart;
 
 use crate::{
     context::RequestContext,
@@ -71,17 +72,14 @@ impl Service {
             Found::Refused(refusal) => return Ok(elsewhere(Shown::Refused(refusal))),
         };
         let name = username.parse::<Username>().ok();
-        let user = match &name {
-            Some(name) => self.0.store.user_by_name(name).await?,
-            None => None,
-        };
-        let Account { user, binding, password_suffices } = self.account(user).await?;
+        let Account { user, binding, password_suffices } = self.account(name.as_ref()).await?;
         let guesser = self.guesser(cookies, &binding);
         match self.check_password(context, name.as_ref(), user, guesser, password.clone()).await? {
             Err(PasswordAnswer::Wait(seconds)) => Ok(again(open, CredentialRefusal::Wait(seconds))),
             Err(PasswordAnswer::Wrong) => Ok(again(open, CredentialRefusal::Wrong)),
             Ok((user, verified)) => {
                 let session = self.begin_session(context, &open, &user, &verified).await?;
+                metrics::counter!("chancery_logins_total", "outcome" => "accepted").increment(1);
                 let device = if password_suffices { self.remember_device(cookies, &binding) } else { None };
                 // They are signed in; a hash that could not be strengthened can wait for the next time.
                 if let Err(error) = self.rehash(&user, &verified, password).await {
@@ -102,7 +100,6 @@ impl Service {
         guesser: Guesser,
         password: Password,
     ) -> Result<std::result::Result<(User, VerifiedPassword), PasswordAnswer>> {
-        let store = &self.0.store;
         let place = self.0.passwords.queue()?;
         let account = name.map(|name| attempts_key(name, AttemptKind::Password, guesser));
         if let Some(account) = account
@@ -114,9 +111,7 @@ impl Service {
         match self.0.passwords.verify(place, password, user.clone()).await? {
             Ok(verified) => {
                 if let Some(account) = &account {
-                    let mut tx = store.begin().await?;
-                    tx.forgive_attempts(account).await?;
-                    tx.commit().await?;
+                    self.0.store.forgive_attempts(account).await?;
                 }
                 let user = user.ok_or(crate::FlowError::Contradiction("a verified password of nobody"))?;
                 Ok(Ok((user, verified)))
@@ -139,10 +134,7 @@ impl Service {
                 Ok(reservation) => reservation,
                 Err(wait) => return Ok(Err(wait.seconds())),
             };
-            let mut tx = store.begin().await?;
-            let rows = tx.reserve_attempt(&reservation).await?;
-            tx.commit().await?;
-            if rows == 1 {
+            if store.reserve_attempt(&reservation).await? == 1 {
                 return Ok(Ok(()));
             }
         }
@@ -156,11 +148,12 @@ impl Service {
         name: Option<&Username>,
         reason: &str,
     ) -> Result<()> {
-        metrics::counter!("chancery_logins_total", "outcome" => "refused").increment(1);
         let event = self.event(context, EventKind::LoginFailed, self.now()).user(user.map(|user| user.id));
         // The typed name of an unknown account may be a password typed in the wrong field.
         let named = name.filter(|_| user.is_some()).map(Username::as_str).unwrap_or_default();
-        self.record(&event.reason(reason).detail("username", named)).await
+        self.record(&event.reason(reason).detail("username", named)).await?;
+        metrics::counter!("chancery_logins_total", "outcome" => "refused").increment(1);
+        Ok(())
     }
 
     /// Starts a session, or renews the one that the same person has in this browser. Another
@@ -180,10 +173,24 @@ impl Service {
             let client = open.record.client.clone();
             self.event(context, kind, now).user(user.id).client(client).interaction(open.record.id)
         };
-        let mut tx = self.0.store.begin().await?;
+        let origin = || SessionOrigin {
+            id: SessionId(self.random().id(now)),
+            digest,
+            address: context.address,
+            user_agent: context.user_agent.clone(),
+        };
+        let login = event(EventKind::LoginSucceeded);
         let current = open.facts.visitor.as_ref().map(|visitor: &Visitor| &visitor.session);
         let renewal = current.and_then(|session| reauthenticate(session, verified, digest, policy, now).ok());
-        tx.record(&event(EventKind::LoginSucceeded)).await?;
+        if current.is_none() {
+            let new = start(verified, origin(), policy, now);
+            let started = event(EventKind::SessionStarted).session(new.session.id);
+            let start = SessionStart { session: &new, events: [&login, &started] };
+            self.0.store.start_session(&start).await?;
+            return Ok(cookie);
+        }
+        let mut tx = self.0.store.begin().await?;
+        tx.record(&login).await?;
         if let Some(renewal) = &renewal
             && tx.renew_session(renewal).await? == 1
         {
@@ -195,18 +202,11 @@ impl Service {
                 let ended_event = event(EventKind::SessionEnded).user(ended.user).session(ended.id);
                 tx.record(&ended_event.reason("replaced")).await?;
             }
-            let origin = SessionOrigin {
-                id: SessionId(self.random().id(now)),
-                digest,
-                address: context.address,
-                user_agent: context.user_agent.clone(),
-            };
-            let new = start(verified, origin, policy, now);
+            let new = start(verified, origin(), policy, now);
             tx.insert_session(&new).await?;
             tx.record(&event(EventKind::SessionStarted).session(new.session.id)).await?;
         }
         tx.commit().await?;
-        metrics::counter!("chancery_logins_total", "outcome" => "accepted").increment(1);
         Ok(cookie)
     }
 

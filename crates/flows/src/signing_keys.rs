@@ -2,12 +2,16 @@
 //! operator.
 
 use audit::{Actor, Event, EventKind};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jose::Algorithm;
-use keys::{KeyAction, SigningKeyRecord, Transition, plan};
+use keys::{KeyAction, KeyState, NOTICE, RotationPolicy, SigningKeyRecord, Transition, next_step, plan};
 use store::Lock;
 
-use crate::{error::Result, random::Draw, service::Service};
+use crate::{
+    error::{FlowError, Result},
+    random::Draw,
+    service::Service,
+};
 
 /// One step to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +55,30 @@ pub struct MovedKeys {
 }
 
 impl Service {
+    /// How keys rotate: as configured, but whatever a resource server declares, a retired key stays
+    /// published until its last token is dead (OC-22).
+    pub fn rotation(&self) -> RotationPolicy {
+        let declared = self.declared();
+        let servers = declared.catalogue.resource_servers();
+        let longest = servers.filter_map(|server| server.access_token_lifetime).max().unwrap_or_default();
+        let configured = self.0.policies.rotation.clone();
+        configured.retaining_at_least(TimeDelta::seconds(longest) + NOTICE)
+    }
+
+    /// When there will be something to do for the keys of an algorithm, as far as this node knows.
+    pub(crate) fn next_key_step(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        next_step(&self.declared().signing_keys, &self.rotation(), algorithm, now)
+    }
+
     /// Carries out what the rotation plan says is due. Two nodes that start at once make one set of
     /// keys.
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
     pub async fn tend_signing_keys(&self) -> Result<()> {
+        let policy = self.rotation();
         let due = |records: &[SigningKeyRecord], now| -> std::result::Result<_, std::convert::Infallible> {
-            Ok(plan(records, &self.0.policies.rotation, now).into_iter().map(KeyStep::from).collect())
+            Ok(plan(records, &policy, now).into_iter().map(KeyStep::from).collect())
         };
         let event = |kind, now| Event::new(kind, now, self.random().id(now)).by(Actor::System);
         let Ok(_) = self.move_keys(due, event).await?;
@@ -88,8 +108,14 @@ impl Service {
             let mut made = Vec::new();
             for step in &steps {
                 if let KeyStep::Make { algorithm, activates_at } = step {
-                    made.push(self.new_key(*algorithm, *activates_at, now)?);
+                    made.push(self.new_key(*algorithm, *activates_at, now).await?);
                 }
+            }
+            // The making took its time; a key is announced from when it is there.
+            let late = self.now() - now;
+            for record in made.iter_mut().filter(|record| record.state == KeyState::Announced) {
+                record.created_at += late;
+                record.activates_at += late;
             }
             let mut made = made.into_iter();
             let mut tx = self.0.store.begin().await?;
@@ -125,14 +151,18 @@ impl Service {
         }
     }
 
-    fn new_key(
+    /// Away from the threads that answer requests, because an RSA key takes long.
+    async fn new_key(
         &self,
         algorithm: Algorithm,
         activates_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<SigningKeyRecord> {
-        let nonce = self.random().bytes();
-        Ok(SigningKeyRecord::generate(algorithm, activates_at, &self.0.sealer, nonce, now)?)
+        let (service, nonce) = (self.clone(), self.random().bytes());
+        let made = tokio::task::spawn_blocking(move || {
+            SigningKeyRecord::generate(algorithm, activates_at, &service.0.sealer, nonce, now)
+        });
+        Ok(made.await.map_err(|_| FlowError::Contradiction("the making of a key died"))??)
     }
 }
 

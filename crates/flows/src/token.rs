@@ -1,7 +1,7 @@
 //! The token endpoint (RFC 6749 §3.2).
 //!
-//! Authenticate the client, read, decide, sign; then one short transaction with the conditional
-//! statement that only one request can win. A refusal that ends a family commits that end.
+//! Authenticate the client, read, decide, sign; then one write with the condition that only one
+//! request can meet. A refusal that ends a family commits that end.
 
 use audit::EventKind;
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ use protocol::{
         ClientCredentialsRequest, CodeRequest, RefreshRequest, TokenRequest, TokenRequestFault, TokenResponse,
     },
 };
+use store::hot::{Redemption, RefreshUse, Rotation};
 use tokens::{
     client_auth::AuthenticatedClient,
     code::{CodeFault, CodeRefusal, redeem},
@@ -118,19 +119,17 @@ impl Service {
         let id_token = mint.id_token(client, code.grant(), &access, code.nonce(), now)?;
         let refresh =
             first_refresh_token(client.client(), code.grant(), &self.0.policies.tokens, self.entropy(), now);
-        let mut tx = self.0.store.begin().await?;
-        if tx.redeem_code(&code.digest(), &client.client().id, now).await? != 1 {
-            drop(tx);
+        let redemption = Redemption {
+            code: &code.digest(),
+            client: &client.client().id,
+            access: access.record.as_ref(),
+            refresh: refresh.as_ref().map(|(_, record)| record),
+            event: &self.issued_event(context, EventKind::CodeRedeemed, code.grant(), &access, now),
+            now,
+        };
+        if self.0.store.redeem_code(&redemption).await? != 1 {
             return self.code_refused(context, client, code.lost()).await;
         }
-        if let Some(record) = &access.record {
-            tx.insert_access_token(record).await?;
-        }
-        if let Some((_, record)) = &refresh {
-            tx.insert_refresh(record).await?;
-        }
-        tx.record(&self.issued_event(context, EventKind::CodeRedeemed, code.grant(), &access, now)).await?;
-        tx.commit().await?;
         Ok(Ok(response(access, refresh.map(|(token, _)| token), id_token)))
     }
 
@@ -154,28 +153,23 @@ impl Service {
             mint.access_token(client, authority, refreshable.target(), self.token_entropy(now), now)?;
         let id_token = mint.id_token(client, grant, &access, None, now)?;
         let ageing = refreshable.ageing(&self.0.policies.tokens, self.entropy(), now);
-        let mut tx = self.0.store.begin().await?;
+        let event = &self.issued_event(context, EventKind::TokenRefreshed, grant, &access, now);
+        let record = access.record.as_ref();
         let token = match ageing {
             Ageing::Rotate { presented, token, successor } => {
-                if tx.rotate_refresh(&presented, now).await? != 1 {
-                    drop(tx);
+                let rotation =
+                    Rotation { presented: &presented, successor: &successor, access: record, event, now };
+                if self.0.store.rotate_refresh(&rotation).await? != 1 {
                     return self.refresh_refused(context, client, refreshable.lost()).await;
                 }
-                tx.insert_refresh(&successor).await?;
                 token
             }
             Ageing::Keep { digest, touch } => {
-                if let Some(end) = touch {
-                    tx.touch_refresh(&digest, end).await?;
-                }
+                let used = RefreshUse { presented: &digest, idle_expires_at: touch, access: record, event };
+                self.0.store.use_refresh(&used).await?;
                 request.refresh_token.clone()
             }
         };
-        if let Some(record) = &access.record {
-            tx.insert_access_token(record).await?;
-        }
-        tx.record(&self.issued_event(context, EventKind::TokenRefreshed, grant, &access, now)).await?;
-        tx.commit().await?;
         Ok(Ok(response(access, Some(token), id_token)))
     }
 
@@ -194,14 +188,13 @@ impl Service {
         let mint = self.mint(&declared);
         let authority = Authority::Client(&grant);
         let access = mint.access_token(client, authority, grant.target(), self.token_entropy(now), now)?;
-        let mut tx = self.0.store.begin().await?;
-        if let Some(record) = &access.record {
-            tx.insert_access_token(record).await?;
-        }
         let event = self.event(context, EventKind::TokenIssued, now).client(client.client().id.clone());
-        tx.record(&event.detail("jti", access.claims.jti.to_string())).await?;
-        tx.commit().await?;
-        metrics::counter!("chancery_tokens_total", "outcome" => "issued").increment(1);
+        let event = event.detail("jti", access.claims.jti.to_string());
+        match &access.record {
+            // Nothing else is written of a JWT, so its event need not make it wait.
+            None => self.note(event).await?,
+            Some(record) => self.0.store.issue_access(record, &event).await?,
+        }
         Ok(Ok(response(access, None, None)))
     }
 
@@ -217,7 +210,6 @@ impl Service {
         access: &MintedToken,
         now: DateTime<Utc>,
     ) -> audit::Event {
-        metrics::counter!("chancery_tokens_total", "outcome" => "issued").increment(1);
         let grant = grant.grant();
         self.event(context, kind, now)
             .user(grant.user)
@@ -265,13 +257,16 @@ impl Service {
     ) -> Answer {
         let now = self.now();
         let event = self.event(context, kind, now).client(client.client().id.clone());
-        let mut tx = self.0.store.begin().await?;
-        if let Some(grant) = revoke {
-            tx.revoke_grant(grant, now).await?;
+        let event = event.grant(revoke).reason(refusal.to_string());
+        match revoke {
+            None => self.note(event).await?,
+            Some(grant) => {
+                let mut tx = self.0.store.begin().await?;
+                tx.revoke_grant(grant, now).await?;
+                tx.record(&event).await?;
+                tx.commit().await?;
+            }
         }
-        tx.record(&event.grant(revoke).reason(refusal.to_string())).await?;
-        tx.commit().await?;
-        metrics::counter!("chancery_tokens_total", "outcome" => "refused").increment(1);
         Ok(Err(refusal))
     }
 
@@ -284,8 +279,7 @@ impl Service {
     ) -> Answer {
         let event = self.event(context, EventKind::TokenRefused, self.now()).grant(grant);
         let event = event.client(client.map(|client| client.client().id.clone()));
-        self.record(&event.reason(refusal.to_string())).await?;
-        metrics::counter!("chancery_tokens_total", "outcome" => "refused").increment(1);
+        self.note(event.reason(refusal.to_string())).await?;
         Ok(Err(refusal))
     }
 }
@@ -298,7 +292,7 @@ fn response(
     TokenResponse {
         token_type: "Bearer",
         expires_in: access.expires_in(),
-        scope: access.claims.scope.clone(),
+        scope: access.claims.scope,
         access_token: access.token,
         refresh_token,
         id_token,

@@ -39,7 +39,7 @@ impl Service {
         fault: UserinfoFault,
     ) -> Result<std::result::Result<Map<String, Value>, UserinfoFault>> {
         let event = self.event(context, EventKind::UserinfoRefused, self.now()).reason(fault.to_string());
-        self.record(&event).await?;
+        self.note(event).await?;
         Ok(Err(fault))
     }
 }

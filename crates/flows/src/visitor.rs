@@ -6,6 +6,7 @@ use protocol::{
     ClientId,
     secret::{BrowserCookie, DeviceCookie, SessionCookie},
 };
+use store::Visit;
 use tokens::step::Situation;
 
 use crate::{error::Result, service::Service};
@@ -68,30 +69,28 @@ impl Service {
     /// # Errors
     /// [`FlowError`](crate::FlowError).
     pub async fn visitor(&self, cookies: &Cookies) -> Result<Option<Visitor>> {
-        let Some(cookie) = &cookies.session else { return Ok(None) };
-        let store = &self.0.store;
-        let now = self.now();
-        let Some(session) = store.session_by_digest(&sha256(cookie.expose())).await? else { return Ok(None) };
-        if !session.is_live(&self.0.policies.sessions, now) {
-            return Ok(None);
-        }
-        let Some(user) = store.user(session.user).await?.filter(User::is_enabled) else { return Ok(None) };
-        let totp = store.totp(user.id).await?;
-        if let Some(touch) = session.touch(now) {
-            let mut tx = store.begin().await?;
-            tx.touch_session(&touch).await?;
-            tx.commit().await?;
-        }
-        Ok(Some(Visitor { session, user, totp }))
+        Ok(self.facts(cookies, None).await?.visitor)
     }
 
     /// The visitor, with their latest consent to `client`.
     pub(crate) async fn facts(&self, cookies: &Cookies, client: Option<&ClientId>) -> Result<Facts> {
-        let visitor = self.visitor(cookies).await?;
-        let consent = match (&visitor, client) {
-            (Some(visitor), Some(client)) => self.0.store.consent(visitor.user.id, client).await?,
-            _ => None,
+        let visit = match &cookies.session {
+            Some(cookie) => self.0.store.visit(&sha256(cookie.expose()), client).await?,
+            None => None,
         };
-        Ok(Facts { visitor, consent })
+        self.received(visit).await
+    }
+
+    /// What a visit that was read is worth: nothing if its session is over or its person disabled.
+    pub(crate) async fn received(&self, visit: Option<Visit>) -> Result<Facts> {
+        let now = self.now();
+        let live =
+            |visit: &Visit| visit.session.is_live(&self.0.policies.sessions, now) && visit.user.is_enabled();
+        let Some(visit) = visit.filter(live) else { return Ok(Facts { visitor: None, consent: None }) };
+        let Visit { session, user, totp, consent } = visit;
+        if let Some(touch) = session.touch(now) {
+            self.0.store.touch_session(&touch).await?;
+        }
+        Ok(Facts { visitor: Some(Visitor { session, user, totp }), consent })
     }
 }

@@ -12,7 +12,7 @@ use josekit::{
         Jwk,
         alg::{ec::EcCurve, ed::EdCurve},
     },
-    jws::{self, JwsHeader, JwsSigner},
+    jws::{self, JwsSigner},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -184,13 +184,30 @@ impl SigningKey {
     /// # Errors
     /// [`SignError`] if the claims do not serialize or the library fails.
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, SignError> {
-        let payload = serde_json::to_vec(claims)?;
-        let mut header = JwsHeader::new();
-        header.set_token_type(typ);
-        header.set_key_id(&self.0.kid);
-        jws::serialize_compact(&payload, &header, &*self.0.signer)
-            .map_err(|fault| SignError::Signature(Box::new(fault)))
+        let span = tracing::debug_span!(target: "traced", "sign", alg = %self.0.algorithm, kid = self.0.kid);
+        let _entered = span.entered();
+        let header = Header { typ, alg: self.0.algorithm.as_str(), kid: &self.0.kid };
+        let (header, payload) = (serde_json::to_vec(&header)?, serde_json::to_vec(claims)?);
+        let length = header.len() + payload.len() + self.0.signer.signature_len();
+        let mut token = String::with_capacity(length * 4 / 3 + 8);
+        URL_SAFE_NO_PAD.encode_string(header, &mut token);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+        let signature = self.0.signer.sign(token.as_bytes());
+        let signature = signature.map_err(|fault| SignError::Signature(Box::new(fault)))?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
     }
+}
+
+/// The protected header of our tokens. Written straight to text (RFC 7515 §7.1), because josekit would
+/// build a map of it for each.
+#[derive(Serialize)]
+struct Header<'a> {
+    typ: &'a str,
+    alg: &'static str,
+    kid: &'a str,
 }
 
 impl fmt::Debug for SigningKey {

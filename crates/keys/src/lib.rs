@@ -17,5 +17,7 @@ pub use keyring::{Keyring, KeyringError};
 pub use record::{
     KeyRecordFault, KeyState, SigningKeyRecord, Transition, TransitionRefused, UnknownKeyState,
 };
-pub use rotation::{KeyAction, RotationPolicy, RotationPolicyFault, plan, rotate_at_once, rotate_now};
+pub use rotation::{
+    KeyAction, NOTICE, RotationPolicy, RotationPolicyFault, next_step, plan, rotate_at_once, rotate_now,
+};
 pub use seal::{KekFault, KeyEncryptionKey, SealFault, Sealer};

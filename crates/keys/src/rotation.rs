@@ -7,12 +7,19 @@
 //! wait for, and the next key signs at once.
 //!
 //! The plan is computed and applied in one transaction; applied, it leaves nothing to do, so two
-//! nodes that plan one after the other rotate once.
+//! nodes that plan one after the other rotate once. [`next_step`] says when there will be something to
+//! do again, so that nobody has to ask all the time.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::Algorithm;
 
 use crate::{KeyState, SigningKeyRecord, Transition};
+
+/// A node may notice a change of keys up to a second late: it then publishes a new key later, and signs
+/// with a retired one longer, than the records say. Times that must overlap do so by this much more.
+pub const NOTICE: TimeDelta = TimeDelta::seconds(2);
 
 /// No duration may be longer, so that sums of times and durations cannot overflow.
 const LONGEST: TimeDelta = TimeDelta::days(3653);
@@ -20,8 +27,8 @@ const LONGEST: TimeDelta = TimeDelta::days(3653);
 /// How keys rotate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
-    algorithms: Vec<Algorithm>,
-    period: TimeDelta,
+    /// The configured algorithms, and how long a key of each signs.
+    periods: BTreeMap<Algorithm, TimeDelta>,
     announce_for: TimeDelta,
     retain_for: TimeDelta,
 }
@@ -65,15 +72,51 @@ impl RotationPolicy {
         if period <= announce_for {
             return Err(RotationPolicyFault::PeriodTooShort);
         }
-        let mut algorithms = algorithms.to_vec();
-        algorithms.sort_unstable();
-        algorithms.dedup();
-        Ok(Self { algorithms, period, announce_for, retain_for })
+        let periods = algorithms.iter().map(|algorithm| (*algorithm, period)).collect();
+        Ok(Self { periods, announce_for, retain_for })
+    }
+
+    /// The same with a schedule of its own for the keys of one algorithm; nothing changes if it is
+    /// not among the configured ones.
+    ///
+    /// # Errors
+    /// [`RotationPolicyFault`] says what cannot work.
+    pub fn with_period(
+        mut self,
+        algorithm: Algorithm,
+        period: TimeDelta,
+    ) -> Result<Self, RotationPolicyFault> {
+        if period > LONGEST {
+            return Err(RotationPolicyFault::OutOfRange("period"));
+        }
+        if period <= self.announce_for {
+            return Err(RotationPolicyFault::PeriodTooShort);
+        }
+        self.periods.entry(algorithm).and_modify(|own| *own = period);
+        Ok(self)
+    }
+
+    /// The same, with retired keys published for at least so long: the life of a token that some
+    /// resource server declares, say.
+    #[must_use]
+    pub fn retaining_at_least(mut self, retain_for: TimeDelta) -> Self {
+        self.retain_for = self.retain_for.max(retain_for.min(LONGEST));
+        self
     }
 
     /// The configured algorithms, each once.
-    pub fn algorithms(&self) -> &[Algorithm] {
-        &self.algorithms
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.periods.keys().copied()
+    }
+
+    /// How long a key of an algorithm signs; `None` if it is not configured.
+    pub fn period(&self, algorithm: Algorithm) -> Option<TimeDelta> {
+        self.periods.get(&algorithm).copied()
+    }
+
+    /// Whether there are to be keys of an algorithm.
+    pub fn has(&self, algorithm: Algorithm) -> bool {
+        self.periods.contains_key(&algorithm)
     }
 
     /// How long a key is published before it signs.
@@ -131,11 +174,11 @@ impl KeyAction {
 /// What is due `now`, to be applied in this order.
 pub fn plan(records: &[SigningKeyRecord], policy: &RotationPolicy, now: DateTime<Utc>) -> Vec<KeyAction> {
     let mut actions = Vec::new();
-    for algorithm in &policy.algorithms {
-        plan_algorithm(&Keys::of(records, *algorithm), policy, now, &mut actions);
+    for algorithm in policy.algorithms() {
+        plan_algorithm(&Keys::of(records, algorithm), policy, now, &mut actions);
     }
     for record in records {
-        let configured = policy.algorithms.contains(&record.algorithm);
+        let configured = policy.has(record.algorithm);
         let kid = record.kid.clone();
         match record.state {
             KeyState::Retired if retained_until(record, policy).is_some_and(|end| end <= now) => {
@@ -149,6 +192,26 @@ pub fn plan(records: &[SigningKeyRecord], policy: &RotationPolicy, now: DateTime
         }
     }
     actions
+}
+
+/// When [`plan`] will have something to do for the keys of `algorithm`, if nobody touches them before:
+/// `now` if it has already, a time to come otherwise, `None` if there is nothing to wait for.
+pub fn next_step(
+    records: &[SigningKeyRecord],
+    policy: &RotationPolicy,
+    algorithm: Algorithm,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let of = records.iter().filter(|key| key.algorithm == algorithm);
+    let ends = of.filter(|key| key.state == KeyState::Retired).filter_map(|key| retained_until(key, policy));
+    let keys = Keys::of(records, algorithm);
+    let step = match (policy.has(algorithm), keys.active.as_slice(), keys.announced.as_slice()) {
+        (false, [], []) => None,
+        (true, [_], [next]) => Some(next.activates_at.max(next.created_at + policy.announce_for)),
+        (true, [current], []) => Some(keys.ends(current, policy) - policy.announce_for),
+        _ => Some(now),
+    };
+    ends.chain(step).min().map(|step| step.max(now))
 }
 
 /// What an operator's wish for a new key of `algorithm` comes to: the successor is announced, and
@@ -212,6 +275,11 @@ impl<'a> Keys<'a> {
         active.reverse();
         Self { algorithm, active, announced: in_state(KeyState::Announced) }
     }
+
+    /// When the schedule wants `current` to sign no more.
+    fn ends(&self, current: &SigningKeyRecord, policy: &RotationPolicy) -> DateTime<Utc> {
+        current.activates_at + policy.period(self.algorithm).unwrap_or(LONGEST)
+    }
 }
 
 fn plan_algorithm(
@@ -233,7 +301,7 @@ fn plan_algorithm(
             actions.extend(keys.active.iter().map(retire));
         }
         (Some(current), next) => {
-            let ends = current.activates_at + policy.period;
+            let ends = keys.ends(current, policy);
             if next.is_none() && ends - policy.announce_for <= now {
                 let activates_at = ends.max(now + policy.announce_for);
                 actions.push(KeyAction::Generate { algorithm, activates_at });

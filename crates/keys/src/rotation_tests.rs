@@ -112,6 +112,36 @@ fn oc_22_what_is_due(
 }
 
 #[test]
+fn each_algorithm_may_have_a_schedule_of_its_own() {
+    let seconds = TimeDelta::seconds;
+    let policy = policy_of(&[Algorithm::Es256, Algorithm::Rs256]);
+    let policy = policy.with_period(Algorithm::Rs256, seconds(5_000)).unwrap();
+    let records =
+        [key("a", Active, 0, 0), SigningKeyRecord { algorithm: Algorithm::Rs256, ..key("b", Active, 0, 0) }];
+    let next = |algorithm| next_step(&records, &policy, algorithm, at(10));
+    assert_eq!(next(Algorithm::Es256), Some(at(900)));
+    assert_eq!(next(Algorithm::Rs256), Some(at(4_900)));
+    assert_eq!(next(Algorithm::EdDsa), None);
+    assert_eq!(plan(&records, &policy, at(900)), [generate(1_000)]);
+    for (period, fault) in [
+        (ANNOUNCE, RotationPolicyFault::PeriodTooShort),
+        (i64::MAX / 1_000, RotationPolicyFault::OutOfRange("period")),
+    ] {
+        assert_eq!(policy.clone().with_period(Algorithm::Rs256, seconds(period)), Err(fault));
+    }
+}
+
+#[test]
+fn retention_follows_the_longest_token() {
+    let policy = policy().retaining_at_least(TimeDelta::seconds(RETAIN - 1));
+    assert_eq!(policy.retain_for(), TimeDelta::seconds(RETAIN));
+    let policy = policy.retaining_at_least(TimeDelta::seconds(RETAIN + 1));
+    let records = [key("b", Active, 0, 1_000), retired("a", 1_000, 1_000 + RETAIN)];
+    assert_eq!(plan(&records, &policy, at(1_000 + RETAIN)), []);
+    assert_eq!(plan(&records, &policy, at(1_001 + RETAIN)), [destroy("a")]);
+}
+
+#[test]
 fn an_algorithm_that_is_no_longer_configured_fades_out() {
     let records = [key("a", Active, 0, 0), key("b", Announced, 0, 50)];
     assert_eq!(
@@ -221,9 +251,15 @@ proptest! {
 
             // Carried out, nothing is left to do.
             prop_assert_eq!(plan(&records, &policy, now), vec![]);
+            // Nor is there until the moment that is foretold, and at that moment there is.
+            let steps = Algorithm::ALL.into_iter().filter_map(|alg| next_step(&records, &policy, alg, now));
+            let next = steps.min().unwrap();
+            prop_assert!(next > now);
+            prop_assert_eq!(plan(&records, &policy, next - TimeDelta::seconds(1)), vec![]);
+            prop_assert_ne!(plan(&records, &policy, next), vec![]);
             for algorithm in policy.algorithms() {
                 let active = |records: &[SigningKeyRecord]| -> Vec<String> {
-                    let active = |key: &&SigningKeyRecord| key.algorithm == *algorithm && key.state == Active;
+                    let active = |key: &&SigningKeyRecord| key.algorithm == algorithm && key.state == Active;
                     records.iter().filter(active).map(|key| key.kid.clone()).collect()
                 };
                 // There is one signer, and a new one was announced unless there was none.

@@ -28,7 +28,8 @@ pub use account::{PasswordChange, Rehash, TotpReset};
 pub use authentication::{Authentication, VerifiedPassword, VerifiedSecondFactor};
 pub use device::{DeviceBinding, DeviceId};
 pub use password::{
-    HashingParams, PasswordHash, PasswordRefusal, PasswordWeakness, Pepper, acceptable, hash, verify,
+    HashMemory, HashingParams, PasswordHash, PasswordRefusal, PasswordWeakness, Pepper, acceptable, hash,
+    verify,
 };
 pub use policy::{Demands, FactorStep, Requirement, SecondFactorPolicy, factor_step, required_acr};
 pub use recovery::{RecoveryCodeReplacement, RecoveryCodeUse, RecoveryCodes};

@@ -3,15 +3,14 @@
 //! Unknown, disabled and password-less accounts take the same path as others: [`verify`] hashes
 //! against a dummy of the same cost, so that neither the answer nor its time tells whether an
 //! account exists. Lengths are capped before anything is hashed. Hashing costs tens of
-//! milliseconds and 19 MiB; the caller runs it on a bounded pool.
+//! milliseconds and 19 MiB; the caller runs it on a bounded pool, and keeps the [`HashMemory`] of
+//! each of its threads for the next hash.
 
 use std::fmt;
 
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc},
-};
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc};
 use protocol::secret::Password;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{authentication::VerifiedPassword, user::User};
@@ -120,9 +119,43 @@ impl HashingParams {
     }
 }
 
-fn argon2<'a>(pepper: &'a Pepper, params: HashingParams) -> Argon2<'a> {
-    Argon2::new_with_secret(&pepper.0[..], Algorithm::Argon2id, Version::V0x13, params.argon2())
-        .expect("a pepper of 32 bytes is within Argon2's limit")
+/// The memory that one hash after another fills. To take 19 MiB from the system and give them back
+/// costs nearly as much as an iteration over them, and leaves holes in the heap.
+#[derive(Default)]
+pub struct HashMemory(Vec<Block>);
+
+impl HashMemory {
+    /// As much as a hash of this cost needs.
+    fn blocks(&mut self, params: &Params) -> &mut [Block] {
+        let count = params.block_count();
+        if self.0.len() < count {
+            self.0.resize(count, Block::new());
+        }
+        &mut self.0[..count]
+    }
+}
+
+impl fmt::Debug for HashMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HashMemory({} KiB)", self.0.len())
+    }
+}
+
+/// Argon2id of these bytes. `None` where Argon2 refuses the salt or the cost.
+fn argon2id(
+    bytes: &[u8],
+    salt: &[u8],
+    length: usize,
+    pepper: &Pepper,
+    params: Params,
+    memory: &mut HashMemory,
+) -> Option<phc::Output> {
+    let blocks = memory.blocks(&params);
+    let argon2 = Argon2::new_with_secret(&pepper.0[..], Algorithm::Argon2id, Version::V0x13, params).ok()?;
+    let mut output = Zeroizing::new([0; phc::Output::MAX_LENGTH]);
+    let output = output.get_mut(..length)?;
+    argon2.hash_password_into_with_memory(bytes, salt, output, blocks).ok()?;
+    phc::Output::new(output).ok()
 }
 
 /// A password that is empty or over [`MAX_BYTES`]; it is not hashed at all.
@@ -144,12 +177,35 @@ pub fn hash(
     pepper: &Pepper,
     params: HashingParams,
     salt: [u8; 16],
+    memory: &mut HashMemory,
 ) -> Result<PasswordHash, ImpossibleLength> {
     let bytes = bounded(password)?;
-    let hashed: phc::PasswordHash = argon2(pepper, params)
-        .hash_password_with_salt(bytes, &salt)
-        .expect("Argon2 can hash 1 to 1024 bytes with a salt of 16");
+    let params = params.argon2();
+    let hashed = phc::PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: phc::ParamsString::try_from(&params).expect("a cost can be written in PHC string format"),
+        salt: Some(phc::Salt::new(&salt).expect("16 bytes make a salt")),
+        hash: Some(
+            argon2id(bytes, &salt, OUTPUT_BYTES, pepper, params, memory)
+                .expect("Argon2 can hash 1 to 1024 bytes with a salt of 16"),
+        ),
+    };
     Ok(PasswordHash(hashed.to_string()))
+}
+
+/// The length of a new hash, in bytes.
+const OUTPUT_BYTES: usize = 32;
+
+/// Whether the password has this hash, at the cost that the hash names.
+fn matches(bytes: &[u8], stored: &PasswordHash, pepper: &Pepper, memory: &mut HashMemory) -> bool {
+    let Ok(stored) = phc::PasswordHash::new(stored.expose()) else { return false };
+    let (Ok(params), Some(salt), Some(expected)) = (Params::try_from(&stored), stored.salt, stored.hash)
+    else {
+        return false;
+    };
+    let found = argon2id(bytes, &salt, expected.len(), pepper, params, memory);
+    found.is_some_and(|found| bool::from(found.as_bytes().ct_eq(expected.as_bytes())))
 }
 
 /// Why a password was not accepted. For the audit trail only: the person reads one and the same
@@ -196,13 +252,13 @@ pub fn verify(
     user: Option<&User>,
     pepper: &Pepper,
     params: HashingParams,
+    memory: &mut HashMemory,
 ) -> Result<VerifiedPassword, PasswordRefusal> {
     let bytes = bounded(password).map_err(|_| PasswordRefusal::ImpossibleLength)?;
     let dummy = params.dummy();
     let stored = user.and_then(|user| user.password.as_ref());
     let compared = stored.unwrap_or(&dummy);
-    let matches = phc::PasswordHash::new(compared.expose())
-        .is_ok_and(|parsed| argon2(pepper, params).verify_password(bytes, &parsed).is_ok());
+    let matches = matches(bytes, compared, pepper, memory);
     // Only now may the paths part.
     let user = user.ok_or(PasswordRefusal::UnknownUser)?;
     let stored = stored.ok_or(PasswordRefusal::NoPassword)?;

@@ -8,6 +8,25 @@ use uuid::Uuid;
 use super::*;
 use crate::account::Rehash;
 
+/// With memory of its own each time; the last test is about one memory for many.
+fn hash(
+    password: &Password,
+    pepper: &Pepper,
+    params: HashingParams,
+    salt: [u8; 16],
+) -> Result<PasswordHash, ImpossibleLength> {
+    super::hash(password, pepper, params, salt, &mut HashMemory::default())
+}
+
+fn verify(
+    password: &Password,
+    user: Option<&User>,
+    pepper: &Pepper,
+    params: HashingParams,
+) -> Result<VerifiedPassword, PasswordRefusal> {
+    super::verify(password, user, pepper, params, &mut HashMemory::default())
+}
+
 fn pepper() -> Pepper {
     Pepper::new([7; 32])
 }
@@ -136,4 +155,17 @@ fn bcp_09_a_password_change_names_what_goes_on() {
     let new = hashed("violet-anchor-muffin-71", params);
     let change = crate::PasswordChange::new(&current, new.clone(), Some(keep), DateTime::UNIX_EPOCH);
     assert_eq!((change.user, change.hash, change.keep_session), (alice.id, new, Some(keep)));
+}
+
+#[test]
+fn se_02_what_one_hash_left_in_memory_changes_no_other() {
+    let mut memory = HashMemory::default();
+    let (cheap, dear) = (HashingParams::default(), HashingParams::new(32 * 1024, 2, 1).unwrap());
+    for params in [cheap, dear, cheap] {
+        let text = password("correct horse");
+        let kept = super::hash(&text, &pepper(), params, [9; 16], &mut memory).unwrap();
+        assert_eq!(kept, hash(&text, &pepper(), params, [9; 16]).unwrap());
+        assert!(matches(b"correct horse", &kept, &pepper(), &mut memory));
+        assert!(!matches(b"correct horsf", &kept, &pepper(), &mut memory));
+    }
 }

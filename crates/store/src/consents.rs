@@ -11,7 +11,7 @@ use crate::{
     Store, Tx,
     engine::{all, change, on_store, on_tx, optional},
     error::Result,
-    row::{Micros, Row},
+    row::{Micros, Row, joined},
     sql::consents as statement,
 };
 
@@ -28,6 +28,19 @@ pub(crate) struct ConsentRow {
     withdrawn_at: Option<DateTime<Utc>>,
     version: i64,
 }
+
+joined!(ConsentRow, "c_", "c_id", {
+    id,
+    user_id,
+    client_id,
+    scope,
+    resources,
+    granted_at,
+    updated_at,
+    expires_at,
+    withdrawn_at,
+    version,
+});
 
 impl ConsentRow {
     pub(crate) fn parse(self) -> Result<ConsentRecord> {

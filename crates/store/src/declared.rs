@@ -186,7 +186,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn listen(&self) -> Result<Option<ChangeListener>> {
-        let Self::Postgres(pool) = self else { return Ok(None) };
+        let Self::Postgres(pool, _) = self else { return Ok(None) };
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(sql::CHANNEL).await?;
         Ok(Some(ChangeListener(listener)))

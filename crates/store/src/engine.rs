@@ -1,21 +1,36 @@
 //! The two engines: opening, transactions, and the macros that run one body on either.
 //!
-//! PostgreSQL is a pool. SQLite is two: readers, and the one connection that writes. Write-ahead
-//! logging lets the readers go on meanwhile, and with one writer in the process and `BEGIN
-//! IMMEDIATE` no transaction can read first and then find that it may not write.
+//! PostgreSQL has one set of connections ([`Lanes`]). SQLite has two: readers, and the one connection
+//! that writes. Write-ahead logging lets the readers go on meanwhile, and with one writer in the process
+//! and `BEGIN IMMEDIATE` no transaction can read first and then find that it may not write.
+//!
+//! Beside them stands a small pool of sqlx for what is not a request: migrations, the listener, backups.
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    path::Path,
+    str::FromStr,
+    time::Duration,
+};
 
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    PgPool, Postgres, Sqlite, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::{
     error::{Result, StoreError},
+    lanes::{Engine, Lanes, Lease, is_broken, is_dead},
     sql,
 };
+
+/// Statements that a connection keeps prepared: more than there are.
+const PREPARED: usize = 256;
+/// Connections beside those of requests, made when they are needed.
+const ASIDE: u32 = 3;
+/// How long to wait before a database that does not answer at the start is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// How to reach the database.
 #[derive(Clone)]
@@ -42,24 +57,26 @@ impl std::fmt::Debug for StoreOptions {
     }
 }
 
-/// The database of one issuer. Its methods read; whatever changes is a method of [`Tx`]. Cloning
-/// gives another handle to the same connections.
+/// The database of one issuer. Its methods read, or change one thing in one statement; whatever else
+/// changes is a method of [`Tx`]. Cloning gives another handle to the same connections.
 ///
-/// Reads take a connection of their own. Do them before a transaction is begun, never while one is
+/// Each takes a connection of its own. Use them before a transaction is begun, never while one is
 /// open in the same task, or enough such tasks starve each other.
 #[derive(Clone, Debug)]
 pub enum Store {
-    /// PostgreSQL, for any number of nodes.
-    Postgres(PgPool),
+    /// PostgreSQL, for any number of nodes. The pool is for what is not a request.
+    Postgres(PgPool, Lanes<Postgres>),
     /// SQLite, for one.
     Sqlite(SqlitePools),
 }
 
-/// The connections to an SQLite file.
+/// The connections to an SQLite file. The pools are for what is not a request.
 #[derive(Clone, Debug)]
 pub struct SqlitePools {
     pub(crate) reader: SqlitePool,
     pub(crate) writer: SqlitePool,
+    pub(crate) reading: Lanes<Sqlite>,
+    pub(crate) writing: Lanes<Sqlite>,
 }
 
 /// An open transaction. Dropping it rolls it back.
@@ -70,9 +87,42 @@ pub struct SqlitePools {
 #[must_use = "a transaction that is not committed leaves nothing"]
 pub enum Tx {
     /// On PostgreSQL.
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Open<Postgres>),
     /// On SQLite.
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Open<Sqlite>),
+}
+
+/// A connection with an open transaction.
+#[derive(Debug)]
+pub struct Open<DB: Engine>(Lease<DB>);
+
+impl<DB: Engine> Open<DB> {
+    /// Nothing is lost when a connection that rested turns out to be dead here, so another is tried.
+    async fn begin(lanes: &Lanes<DB>, statement: &'static str) -> sqlx::Result<Self> {
+        let mut lease = lanes.lease().await?;
+        match lease.begin(statement).await {
+            Err(error) if lease.reused && is_dead(&error) => {
+                lease = lanes.lease().await?;
+                lease.begin(statement).await?;
+            }
+            begun => begun?,
+        }
+        Ok(Self(lease))
+    }
+}
+
+impl<DB: Engine> Deref for Open<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.0
+    }
+}
+
+impl<DB: Engine> DerefMut for Open<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.0
+    }
 }
 
 /// Something that only one node may do at a time.
@@ -84,45 +134,128 @@ pub enum Lock {
     Declarations,
 }
 
-/// Runs one body on whichever engine there is; it is compiled once for each.
+/// Runs one body on a connection of whichever engine there is; it is compiled once for each. The body
+/// only reads: when a connection that was used before turns out to be dead, it is run once more on
+/// another.
 macro_rules! on_store {
     ($store:expr, $db:ident => $body:expr) => {
         match $store {
-            $crate::Store::Postgres(pool) => {
-                let $db = pool;
+            $crate::Store::Postgres(_, lanes) => $crate::engine::on_lanes!(lanes, $db => $body),
+            $crate::Store::Sqlite(pools) => $crate::engine::on_lanes!(&pools.reading, $db => $body),
+        }
+    };
+}
+
+/// See [`on_store`].
+macro_rules! on_lanes {
+    ($lanes:expr, $db:ident => $body:expr) => {
+        async {
+            let lanes = $lanes;
+            let mut lease = lanes.lease().await?;
+            let first = $crate::lanes::in_time(async {
+                let $db = &mut *lease;
                 $body
-            }
-            $crate::Store::Sqlite(pools) => {
-                let $db = &pools.reader;
-                $body
+            })
+            .await;
+            match lease.judged(first) {
+                Err(error) if lease.reused && $crate::lanes::is_dead(&error) => {
+                    lease = lanes.lease().await?;
+                    let again = $crate::lanes::in_time(async {
+                        let $db = &mut *lease;
+                        $body
+                    })
+                    .await;
+                    lease.judged(again)
+                }
+                done => done,
             }
         }
+        .await
+    };
+}
+
+/// Runs one body that changes something in one statement, which is a transaction by itself. It is never
+/// run again: when a connection breaks, nobody knows what became of the statement.
+macro_rules! on_writer {
+    ($store:expr, $db:ident => $body:expr) => {
+        match $store {
+            $crate::Store::Postgres(_, lanes) => $crate::engine::once!(lanes, $db => $body),
+            $crate::Store::Sqlite(pools) => $crate::engine::once!(&pools.writing, $db => $body),
+        }
+    };
+}
+
+/// See [`on_writer`].
+macro_rules! once {
+    ($lanes:expr, $db:ident => $body:expr) => {
+        async {
+            let mut lease = $lanes.lease().await?;
+            let done = $crate::lanes::in_time(async {
+                let $db = &mut *lease;
+                $body
+            })
+            .await;
+            lease.judged(done)
+        }
+        .await
     };
 }
 
 /// The same within a transaction.
 macro_rules! on_tx {
     ($tx:expr, $db:ident => $body:expr) => {
-        match $tx {
-            $crate::Tx::Postgres(tx) => {
-                let $db = &mut **tx;
-                $body
+        $crate::lanes::in_time(async {
+            match $tx {
+                $crate::Tx::Postgres(tx) => {
+                    let $db = &mut **tx;
+                    $body
+                }
+                $crate::Tx::Sqlite(tx) => {
+                    let $db = &mut **tx;
+                    $body
+                }
             }
-            $crate::Tx::Sqlite(tx) => {
-                let $db = &mut **tx;
-                $body
-            }
-        }
+        })
+        .await
     };
+}
+
+/// Does something within a span that is named by where the statement stands and what it is called. Where
+/// nobody collects spans this is one comparison.
+macro_rules! spanned {
+    ($on:expr, $sql:expr, $work:block) => {{
+        let span = tracing::debug_span!(
+            target: "traced",
+            "store",
+            otel.name = concat!(module_path!(), " ", stringify!($sql)),
+            otel.kind = "client",
+            db.system.name = $on.engine_name(),
+        );
+        tracing::Instrument::instrument(async $work, span).await
+    }};
 }
 
 /// Runs a statement in a transaction; gives the number of rows that it changed.
 macro_rules! change {
     ($tx:expr, $sql:expr $(, $arg:expr)* $(,)?) => {
-        on_tx!($tx, db => {
-            sqlx::query($sql)$(.bind($arg))*.execute(db).await.map(|done| done.rows_affected())
+        $crate::engine::spanned!($tx, $sql, {
+            on_tx!($tx, db => {
+                sqlx::query($sql)$(.bind($arg))*.execute(db).await.map(|done| done.rows_affected())
+            })
+            .map_err($crate::StoreError::from)
         })
-        .map_err($crate::StoreError::from)
+    };
+}
+
+/// Runs a statement that is a transaction by itself; gives the number of rows that it changed.
+macro_rules! change_alone {
+    ($store:expr, $sql:expr $(, $arg:expr)* $(,)?) => {
+        $crate::engine::spanned!($store, $sql, {
+            on_writer!($store, db => {
+                sqlx::query($sql)$(.bind($arg))*.execute(db).await.map(|done| done.rows_affected())
+            })
+            .map_err($crate::StoreError::from)
+        })
     };
 }
 
@@ -130,36 +263,47 @@ macro_rules! change {
 /// are always driven to their end: SQLite finishes them only then.
 macro_rules! returning {
     ($tx:expr, $row:ty, $sql:expr $(, $arg:expr)* $(,)?) => {
-        on_tx!($tx, db => sqlx::query_as::<_, $row>($sql)$(.bind($arg))*.fetch_all(db).await)
-            .map_err($crate::StoreError::from)
+        $crate::engine::spanned!($tx, $sql, {
+            on_tx!($tx, db => sqlx::query_as::<_, $row>($sql)$(.bind($arg))*.fetch_all(db).await)
+                .map_err($crate::StoreError::from)
+        })
     };
 }
 
 /// Reads every row.
 macro_rules! all {
     ($store:expr, $row:ty, $sql:expr $(, $arg:expr)* $(,)?) => {
-        on_store!($store, db => sqlx::query_as::<_, $row>($sql)$(.bind($arg))*.fetch_all(db).await)
-            .map_err($crate::StoreError::from)
+        $crate::engine::spanned!($store, $sql, {
+            on_store!($store, db => sqlx::query_as::<_, $row>($sql)$(.bind($arg))*.fetch_all(db).await)
+                .map_err($crate::StoreError::from)
+        })
     };
 }
 
 /// Reads the one row, if it is there.
 macro_rules! optional {
     ($store:expr, $row:ty, $sql:expr $(, $arg:expr)* $(,)?) => {
-        on_store!($store, db => sqlx::query_as::<_, $row>($sql)$(.bind($arg))*.fetch_optional(db).await)
-            .map_err($crate::StoreError::from)
+        $crate::engine::spanned!($store, $sql, {
+            on_store!($store, db => sqlx::query_as::<_, $row>($sql)$(.bind($arg))*.fetch_optional(db).await)
+                .map_err($crate::StoreError::from)
+        })
     };
 }
 
 /// Reads the one value that is always there.
 macro_rules! scalar {
     ($store:expr, $type:ty, $sql:expr $(, $arg:expr)* $(,)?) => {
-        on_store!($store, db => sqlx::query_scalar::<_, $type>($sql)$(.bind($arg))*.fetch_one(db).await)
-            .map_err($crate::StoreError::from)
+        $crate::engine::spanned!($store, $sql, {
+            on_store!($store, db => sqlx::query_scalar::<_, $type>($sql)$(.bind($arg))*.fetch_one(db).await)
+                .map_err($crate::StoreError::from)
+        })
     };
 }
 
-pub(crate) use {all, change, on_store, on_tx, optional, returning, scalar};
+pub(crate) use {
+    all, change, change_alone, on_lanes, on_store, on_tx, on_writer, once, optional, returning, scalar,
+    spanned,
+};
 
 impl Store {
     /// Opens the database. An SQLite file is made if it is missing, readable by its owner only; a
@@ -182,13 +326,16 @@ impl Store {
     async fn open_postgres(options: &StoreOptions) -> Result<Self> {
         let connect = PgConnectOptions::from_str(&options.url)
             .map_err(|_| StoreError::Url("is not a PostgreSQL URL"))?
-            .application_name("chancery");
+            .application_name("chancery")
+            .statement_cache_capacity(PREPARED);
+        let lanes = Lanes::new(connect.clone(), options.max_connections.max(2), options.acquire_timeout);
         let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections.max(2))
+            .max_connections(ASIDE)
             .acquire_timeout(options.acquire_timeout)
-            .connect_with(connect)
-            .await?;
-        Ok(Self::Postgres(pool))
+            .idle_timeout(Duration::from_secs(10))
+            .connect_lazy_with(connect);
+        wait_for(&lanes, options.acquire_timeout).await?;
+        Ok(Self::Postgres(pool, lanes))
     }
 
     async fn open_sqlite(options: &StoreOptions) -> Result<Self> {
@@ -205,21 +352,17 @@ impl Store {
             // What was acknowledged survives a loss of power.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let writer = SqlitePoolOptions::new()
-            .min_connections(1)
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .acquire_timeout(options.acquire_timeout)
-            .connect_with(connect.clone())
-            .await?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(options.max_connections.max(1))
-            .acquire_timeout(options.acquire_timeout)
-            .connect_with(connect.pragma("query_only", "ON"))
-            .await?;
-        Ok(Self::Sqlite(SqlitePools { reader, writer }))
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(PREPARED);
+        let query_only = connect.clone().pragma("query_only", "ON");
+        let writing = Lanes::new(connect.clone(), 1, options.acquire_timeout);
+        let reading = Lanes::new(query_only.clone(), options.max_connections.max(1), options.acquire_timeout);
+        wait_for(&writing, Duration::ZERO).await?;
+        let aside = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout);
+        let aside = |limit| aside().max_connections(limit).idle_timeout(Duration::from_secs(10));
+        let writer = aside(1).connect_lazy_with(connect);
+        let reader = aside(ASIDE).connect_lazy_with(query_only);
+        Ok(Self::Sqlite(SqlitePools { reader, writer, reading, writing }))
     }
 
     /// Whether the database answers, for readiness.
@@ -235,18 +378,33 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] if no connection comes free in time.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
-            Self::Sqlite(pools) => Tx::Sqlite(pools.writer.begin_with("BEGIN IMMEDIATE").await?),
+        // The wait for a connection; on SQLite, for whoever writes.
+        spanned!(self, begin, {
+            Ok(match self {
+                Self::Postgres(_, lanes) => Tx::Postgres(Open::begin(lanes, "BEGIN").await?),
+                Self::Sqlite(pools) => Tx::Sqlite(Open::begin(&pools.writing, "BEGIN IMMEDIATE").await?),
+            })
         })
+    }
+
+    pub(crate) fn engine_name(&self) -> &'static str {
+        match self {
+            Self::Postgres(..) => "postgresql",
+            Self::Sqlite(_) => "sqlite",
+        }
     }
 
     /// Closes every connection, after those in use are given back.
     pub async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool, lanes) => {
+                lanes.close().await;
+                pool.close().await;
+            }
             Self::Sqlite(pools) => {
+                pools.reading.close().await;
                 pools.reader.close().await;
+                pools.writing.close().await;
                 pools.writer.close().await;
             }
         }
@@ -259,11 +417,20 @@ impl Tx {
     /// # Errors
     /// [`StoreError`] if the database did not acknowledge it.
     pub async fn commit(self) -> Result<()> {
+        spanned!(self, commit, {
+            match self {
+                Self::Postgres(mut tx) => tx.0.commit().await?,
+                Self::Sqlite(mut tx) => tx.0.commit().await?,
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn engine_name(&self) -> &'static str {
         match self {
-            Self::Postgres(tx) => tx.commit().await?,
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(_) => "postgresql",
+            Self::Sqlite(_) => "sqlite",
         }
-        Ok(())
     }
 
     /// Waits until no other transaction, on any node, holds the lock, and keeps it until the end.
@@ -278,6 +445,19 @@ impl Tx {
             sqlx::query(sql::ADVISORY_LOCK).bind(number).execute(&mut **tx).await?;
         }
         Ok(())
+    }
+}
+
+/// Makes the first connection. A database that is being started may need a moment.
+async fn wait_for<DB: Engine>(lanes: &Lanes<DB>, patience: Duration) -> Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match lanes.lease().await {
+            Ok(mut lease) => return Ok(lease.judged(Ok(()))?),
+            Err(error) if waited >= patience || !is_broken(&error) => return Err(error.into()),
+            Err(_) => tokio::time::sleep(RETRY).await,
+        }
+        waited += RETRY;
     }
 }
 

@@ -43,8 +43,19 @@ pub enum StoreError {
     Url(&'static str),
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
+impl StoreError {
+    /// The kind of trouble, for a label.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Contended(_) => "contended",
+            Self::Conflict { .. } => "conflict",
+            Self::Corrupt { .. } => "corrupt",
+            _ => "other",
+        }
+    }
+
+    fn classify(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::ColumnDecode { index, source } => Self::Corrupt {
                 table: "(unknown)",
@@ -64,6 +75,15 @@ impl From<sqlx::Error> for StoreError {
             },
             _ => Self::Unavailable(error),
         }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    /// Sorts and counts it.
+    fn from(error: sqlx::Error) -> Self {
+        let error = Self::classify(error);
+        metrics::counter!("chancery_store_errors_total", "kind" => error.kind()).increment(1);
+        error
     }
 }
 

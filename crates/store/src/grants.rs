@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use jose::Digest;
-use protocol::{ClientId, ConsentId, GrantId, SessionId, UserId, pkce::CodeChallenge};
+use protocol::{ConsentId, GrantId, SessionId, UserId, pkce::CodeChallenge};
 use serde_json::Value;
 use sqlx::types::Json;
 use tokens::grant::{CodeRecord, GrantLine, GrantRecord};
@@ -12,7 +12,7 @@ use crate::{
     Store, Tx,
     engine::{change, on_store, on_tx, optional},
     error::Result,
-    row::{Micros, Row, shown},
+    row::{Micros, Row, joined, shown},
     sql::grants as statement,
 };
 
@@ -44,6 +44,33 @@ pub(crate) struct LineRow {
     u_disabled_at: Option<DateTime<Utc>>,
     u_roles: Json<Value>,
 }
+
+joined!(LineRow, "", "g_id", {
+    g_id,
+    g_consent_id,
+    g_client_id,
+    g_user_id,
+    g_session_id,
+    g_session_bound,
+    g_scope,
+    g_audience,
+    g_auth_time,
+    g_acr,
+    g_amr,
+    g_created_at,
+    g_revoked_at,
+    g_expires_at,
+    k_disabled,
+    k_scope,
+    c_scope,
+    c_resources,
+    c_withdrawn_at,
+    c_expires_at,
+    s_ended_at,
+    s_expires_at,
+    u_disabled_at,
+    u_roles,
+});
 
 impl LineRow {
     pub(crate) fn parse(self) -> Result<GrantLine> {
@@ -141,32 +168,6 @@ impl Store {
 }
 
 impl Tx {
-    /// Inserts a grant.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if there is no such consent or user.
-    pub async fn insert_grant(&mut self, grant: &GrantRecord) -> Result<()> {
-        change!(
-            self,
-            statement::INSERT,
-            grant.id.0,
-            grant.consent.0,
-            grant.client.as_str(),
-            grant.user.0,
-            grant.session.0,
-            grant.session_bound,
-            grant.scope.to_string(),
-            Json(&grant.audience),
-            grant.auth_time.us(),
-            grant.acr.as_str(),
-            Json(&grant.amr),
-            grant.created_at.us(),
-            grant.revoked_at.us(),
-            grant.expires_at.us(),
-        )
-        .map(drop)
-    }
-
     /// Revokes a grant and with it everything issued from it. No row if it was revoked before.
     ///
     /// # Errors
@@ -181,41 +182,5 @@ impl Tx {
     /// [`StoreError`](crate::StoreError).
     pub async fn revoke_grants_of(&mut self, user: UserId, at: DateTime<Utc>) -> Result<u64> {
         change!(self, statement::REVOKE_OF_USER, user.0, at.us())
-    }
-
-    /// Inserts a code.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if there is no such grant.
-    pub async fn insert_code(&mut self, code: &CodeRecord) -> Result<()> {
-        change!(
-            self,
-            statement::INSERT_CODE,
-            &code.digest.as_bytes()[..],
-            code.grant.0,
-            code.client.as_str(),
-            &code.redirect_uri,
-            code.code_challenge.as_ref().map(CodeChallenge::as_str),
-            code.nonce.as_deref(),
-            code.issued_at.us(),
-            code.expires_at.us(),
-            code.keep_until.us(),
-            code.consumed_at.us(),
-        )
-        .map(drop)
-    }
-
-    /// Spends a code (RFC 6749 §4.1.2). One caller, on any node, gets the row; there is none either
-    /// if the code is another client's or has expired at `now`.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn redeem_code(
-        &mut self,
-        digest: &Digest,
-        client: &ClientId,
-        now: DateTime<Utc>,
-    ) -> Result<u64> {
-        change!(self, statement::REDEEM_CODE, &digest.as_bytes()[..], client.as_str(), now.us())
     }
 }

@@ -11,12 +11,12 @@ use crate::{
     Store, Tx,
     engine::{change, on_store, on_tx, optional},
     error::Result,
-    row::{Micros, Row},
+    row::{Micros, Row, joined},
     sql::interactions as statement,
 };
 
 #[derive(sqlx::FromRow)]
-struct InteractionRow {
+pub(crate) struct InteractionRow {
     id: Uuid,
     client_id: Option<String>,
     purpose: Json<Value>,
@@ -27,8 +27,19 @@ struct InteractionRow {
     completed_at: Option<DateTime<Utc>>,
 }
 
+joined!(InteractionRow, "i_", "i_id", {
+    id,
+    client_id,
+    purpose,
+    browser,
+    version,
+    created_at,
+    expires_at,
+    completed_at,
+});
+
 impl InteractionRow {
-    fn parse(self) -> Result<InteractionRecord> {
+    pub(crate) fn parse(self) -> Result<InteractionRecord> {
         let row = Row::new("interactions", &self.id);
         Ok(InteractionRecord {
             id: InteractionId(self.id),
@@ -54,26 +65,6 @@ impl Store {
 }
 
 impl Tx {
-    /// Inserts an interaction.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn insert_interaction(&mut self, interaction: &InteractionRecord) -> Result<()> {
-        change!(
-            self,
-            statement::INSERT,
-            interaction.id.0,
-            interaction.client.as_ref().map(protocol::ClientId::as_str),
-            Json(&interaction.purpose),
-            &interaction.browser.as_bytes()[..],
-            interaction.version,
-            interaction.created_at.us(),
-            interaction.expires_at.us(),
-            interaction.completed_at.us(),
-        )
-        .map(drop)
-    }
-
     /// Completes an interaction at the version that was read. One caller gets the row.
     ///
     /// # Errors

@@ -5,8 +5,11 @@ use chrono::{DateTime, Utc};
 use jose::Digest;
 use protocol::{ClientId, GrantId, TokenId};
 use serde_json::Value;
-use sqlx::types::Json;
-use tokens::grant::{AccessTokenRecord, GrantLine, RefreshKind, RefreshRecord};
+use sqlx::{FromRow, Row as _, types::Json};
+use tokens::{
+    grant::{AccessTokenRecord, GrantLine, RefreshKind, RefreshRecord},
+    presented::Above,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
     engine::{change, on_store, on_tx, optional, scalar},
     error::Result,
     grants::LineRow,
-    row::{Micros, Row, shown},
+    row::{Joined, Micros, Row, shown},
     sql::tokens as statement,
 };
 
@@ -78,12 +81,29 @@ impl AccessRow {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct AccessLineRow {
-    #[sqlx(flatten)]
-    token: AccessRow,
-    #[sqlx(flatten)]
-    line: LineRow,
+/// What stands above an access token.
+struct AboveRow {
+    line: Option<LineRow>,
+    client_enabled: bool,
+}
+
+impl AboveRow {
+    fn read<R: sqlx::Row>(row: &R) -> sqlx::Result<Self>
+    where
+        LineRow: Joined<R>,
+        for<'r> bool: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        for<'n> &'n str: sqlx::ColumnIndex<R>,
+    {
+        Ok(Self { line: LineRow::joined(row)?, client_enabled: row.try_get("t_client_enabled")? })
+    }
+
+    fn parse(self, grant: Option<GrantId>) -> Result<Above> {
+        Ok(match (grant, self.line) {
+            (Some(_), Some(line)) => Above::Grant(Box::new(line.parse()?)),
+            (Some(_), None) => Above::Nothing,
+            (None, _) => Above::Client { enabled: self.client_enabled },
+        })
+    }
 }
 
 impl Store {
@@ -96,29 +116,40 @@ impl Store {
         row.map(RefreshRow::parse).transpose()
     }
 
-    /// An opaque access token with its grant's line; without one if it came from client_credentials.
+    /// An opaque access token with what stands above it, in one read.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
-    pub async fn access_token(
-        &self,
-        digest: &Digest,
-    ) -> Result<Option<(AccessTokenRecord, Option<GrantLine>)>> {
-        let key = &digest.as_bytes()[..];
-        if let Some(row) = optional!(self, AccessLineRow, statement::ACCESS_LINE, key)? {
-            return Ok(Some((row.token.parse()?, Some(row.line.parse()?))));
-        }
-        let row = optional!(self, AccessRow, statement::GRANTLESS_ACCESS, key)?;
-        row.map(|row| Ok((row.parse()?, None))).transpose()
+    pub async fn access_token(&self, digest: &Digest) -> Result<Option<(AccessTokenRecord, Above)>> {
+        let found = on_store!(self, db => {
+            let row = sqlx::query(statement::ACCESS).bind(&digest.as_bytes()[..]).fetch_optional(db).await;
+            row.and_then(|row| {
+                row.map(|row| Ok((AccessRow::from_row(&row)?, AboveRow::read(&row)?))).transpose()
+            })
+        })?;
+        let Some((token, above)) = found else { return Ok(None) };
+        let token = token.parse()?;
+        let above = above.parse(token.grant)?;
+        Ok(Some((token, above)))
     }
 
-    /// Whether a client is registered and not disabled, as the database has it now: what a token
-    /// without a grant lives by.
+    /// What stands above a JWT access token of this grant, or of this client's own, and whether the
+    /// token was revoked on its own, in one read.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
-    pub async fn client_is_enabled(&self, id: &ClientId) -> Result<bool> {
-        scalar!(self, bool, statement::CLIENT_IS_ENABLED, id.as_str())
+    pub async fn above_jwt(
+        &self,
+        id: TokenId,
+        grant: Option<GrantId>,
+        client: &ClientId,
+    ) -> Result<(bool, Above)> {
+        let (denied, above) = on_store!(self, db => {
+            let query = sqlx::query(statement::ABOVE_JWT);
+            let query = query.bind(id.0).bind(grant.map(|grant| grant.0)).bind(client.as_str());
+            query.fetch_one(db).await.and_then(|row| Ok((row.try_get("t_denied")?, AboveRow::read(&row)?)))
+        })?;
+        Ok((denied, above.parse(grant)?))
     }
 
     /// Whether a JWT access token was revoked on its own.
@@ -131,44 +162,6 @@ impl Store {
 }
 
 impl Tx {
-    /// Inserts a refresh token.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if there is no such grant.
-    pub async fn insert_refresh(&mut self, refresh: &RefreshRecord) -> Result<()> {
-        change!(
-            self,
-            statement::INSERT_REFRESH,
-            &refresh.digest.as_bytes()[..],
-            refresh.grant.0,
-            refresh.client.as_str(),
-            refresh.kind.as_str(),
-            refresh.issued_at.us(),
-            refresh.idle_expires_at.us(),
-            refresh.expires_at.us(),
-            refresh.consumed_at.us(),
-        )
-        .map(drop)
-    }
-
-    /// Spends a rotating refresh token (BCP-08). One caller, on any node, gets the row; there is
-    /// none either if it has expired at `now`, idle or absolutely.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn rotate_refresh(&mut self, digest: &Digest, now: DateTime<Utc>) -> Result<u64> {
-        change!(self, statement::ROTATE_REFRESH, &digest.as_bytes()[..], now.us())
-    }
-
-    /// Moves the idle end of a stable refresh token on (BCP-09), never back and never beyond its
-    /// absolute end. Once a minute is enough.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn touch_refresh(&mut self, digest: &Digest, idle_expires_at: DateTime<Utc>) -> Result<u64> {
-        change!(self, statement::TOUCH_REFRESH, &digest.as_bytes()[..], idle_expires_at.us())
-    }
-
     /// Inserts an opaque access token.
     ///
     /// # Errors
@@ -204,20 +197,5 @@ impl Tx {
     /// [`StoreError`](crate::StoreError).
     pub async fn deny_token(&mut self, id: TokenId, expires_at: DateTime<Utc>) -> Result<u64> {
         change!(self, statement::DENY, id.0, expires_at.us())
-    }
-
-    /// Marks a proof as seen; `kind` keeps proofs of different kinds apart. One caller, on any node,
-    /// gets the row. The mark is kept until `expires_at`, from when on the proof must be refused as
-    /// expired (BCP-15, OC-24).
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn mark_once(
-        &mut self,
-        kind: &'static str,
-        digest: &Digest,
-        expires_at: DateTime<Utc>,
-    ) -> Result<u64> {
-        change!(self, statement::MARK, kind, &digest.as_bytes()[..], expires_at.us())
     }
 }

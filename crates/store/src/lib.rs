@@ -6,24 +6,31 @@
 //! struct that a pure room made. What is read comes back parsed; a row that does not parse is an
 //! error that names table, key and column.
 //!
-//! * [`engine`] opens the database and begins transactions; [`schema`] migrates.
+//! * [`engine`] opens the database and begins transactions; [`lanes`] are the connections of requests;
+//!   [`schema`] migrates.
 //! * The `sql` module holds every statement once, for both engines.
 //! * The other modules are the verbs: [`declared`] (clients, scopes, roles), [`people`] (users and
 //!   their factors), [`sessions`], [`interactions`], [`consents`], [`grants`] (and codes),
 //!   [`issued`] (tokens and marks), [`signing_keys`], [`trail`] (audit), [`sweep`], and what is for
-//!   the command line alone, [`operate`].
+//!   the command line alone, [`operate`] and [`backup`].
 //!
 //! Times are cut to microseconds on their way in, so that both engines compare them alike.
 
+pub mod backup;
+mod bind;
 pub mod consents;
 pub mod declared;
 pub mod engine;
 mod error;
+pub mod facts;
 pub mod grants;
+pub mod hot;
 pub mod interactions;
 pub mod issued;
+pub mod lanes;
 pub mod operate;
 pub mod people;
+pub mod pools;
 mod row;
 pub mod schema;
 pub mod sessions;
@@ -35,7 +42,9 @@ pub mod trail;
 pub use declared::{ChangeListener, Changes, DeclaredRole};
 pub use engine::{Lock, Store, StoreOptions, Tx};
 pub use error::{Result, StoreError};
+pub use facts::{Account, Visit};
 pub use operate::{ConsentFilter, UserFilter};
+pub use pools::PoolState;
 pub use schema::SchemaState;
 pub use sweep::{SweepPlan, Swept};
 pub use trail::AuditFilter;

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use jose::Digest;
 use mfa::{
-    AttemptReservation, Attempts, PasswordChange, PasswordHash, RecoveryCodeUse, Rehash, TotpAcceptance,
-    TotpConfirmation, TotpCredential, TotpReset, User, Username, recovery::RecoveryCodeReplacement,
+    Attempts, PasswordChange, PasswordHash, RecoveryCodeUse, Rehash, TotpAcceptance, TotpConfirmation,
+    TotpCredential, TotpReset, User, Username, recovery::RecoveryCodeReplacement,
 };
 use protocol::UserId;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::{
     Store, Tx,
     engine::{all, change, on_store, on_tx, optional, returning, scalar},
     error::Result,
-    row::{Micros, Row},
+    row::{Micros, Row, joined},
     sql::people as statement,
 };
 
@@ -31,6 +31,18 @@ pub(crate) struct UserRow {
     password_changed_at: Option<DateTime<Utc>>,
     disabled_at: Option<DateTime<Utc>>,
 }
+
+joined!(UserRow, "u_", "u_id", {
+    id,
+    username,
+    password,
+    claims,
+    roles,
+    second_factor,
+    created_at,
+    password_changed_at,
+    disabled_at,
+});
 
 impl UserRow {
     pub(crate) fn parse(self) -> Result<User> {
@@ -51,11 +63,29 @@ impl UserRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct TotpRow {
+pub(crate) struct TotpRow {
     user_id: Uuid,
     sealed_seed: Vec<u8>,
     last_step: i64,
     confirmed_at: DateTime<Utc>,
+}
+
+joined!(TotpRow, "t_", "t_user_id", {
+    user_id,
+    sealed_seed,
+    last_step,
+    confirmed_at,
+});
+
+impl TotpRow {
+    pub(crate) fn read(self) -> TotpCredential {
+        TotpCredential {
+            user: UserId(self.user_id),
+            sealed_seed: self.sealed_seed,
+            last_step: self.last_step,
+            confirmed_at: Some(self.confirmed_at),
+        }
+    }
 }
 
 impl Store {
@@ -88,13 +118,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn totp(&self, user: UserId) -> Result<Option<TotpCredential>> {
-        let row = optional!(self, TotpRow, statement::TOTP, user.0)?;
-        Ok(row.map(|row| TotpCredential {
-            user: UserId(row.user_id),
-            sealed_seed: row.sealed_seed,
-            last_step: row.last_step,
-            confirmed_at: Some(row.confirmed_at),
-        }))
+        Ok(optional!(self, TotpRow, statement::TOTP, user.0)?.map(TotpRow::read))
     }
 
     /// How many unused recovery codes a user has.
@@ -240,31 +264,6 @@ impl Tx {
     pub async fn use_recovery_code(&mut self, effect: &RecoveryCodeUse) -> Result<u64> {
         let digest = &effect.digest.as_bytes()[..];
         change!(self, statement::USE_RECOVERY_CODE, effect.user.0, digest, effect.at.us())
-    }
-
-    /// Counts an attempt before its secret is checked (SE-03). No row if another attempt on the
-    /// account was counted since `before` was read.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn reserve_attempt(&mut self, effect: &AttemptReservation) -> Result<u64> {
-        let account = &effect.account.as_bytes()[..];
-        let after = effect.after;
-        match effect.before.last_failure_at {
-            None => {
-                let at = after.last_failure_at.us();
-                change!(self, statement::FIRST_ATTEMPT, account, after.failures, at)
-            }
-            Some(last) => change!(
-                self,
-                statement::NEXT_ATTEMPT,
-                account,
-                effect.before.failures,
-                last.us(),
-                after.failures,
-                after.last_failure_at.us(),
-            ),
-        }
     }
 
     /// Forgets the failures of an account, because the secret was right.

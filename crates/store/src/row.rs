@@ -71,3 +71,30 @@ impl Micros for Option<DateTime<Utc>> {
         self.map(Micros::us)
     }
 }
+
+/// A row that may be missing from a join. Its columns are found under their names with a prefix.
+pub(crate) trait Joined<R>: Sized {
+    /// `None` where the join found nothing.
+    fn joined(row: &R) -> sqlx::Result<Option<Self>>;
+}
+
+/// Reads the named fields of a row struct from a join; `$key` is never null in a row that is there.
+macro_rules! joined {
+    ($row:ident, $prefix:literal, $key:literal, { $($field:ident),* $(,)? }) => {
+        joined!(@ sqlx::postgres::PgRow, $row, $prefix, $key, { $($field),* });
+        joined!(@ sqlx::sqlite::SqliteRow, $row, $prefix, $key, { $($field),* });
+    };
+    (@ $from:ty, $row:ident, $prefix:literal, $key:literal, { $($field:ident),* }) => {
+        impl $crate::row::Joined<$from> for $row {
+            fn joined(row: &$from) -> sqlx::Result<Option<Self>> {
+                use sqlx::Row as _;
+                if row.try_get::<Option<uuid::Uuid>, _>($key)?.is_none() {
+                    return Ok(None);
+                }
+                Ok(Some(Self { $($field: row.try_get(concat!($prefix, stringify!($field)))?),* }))
+            }
+        }
+    };
+}
+
+pub(crate) use joined;

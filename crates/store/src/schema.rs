@@ -1,9 +1,11 @@
 //! The schema: one tree of migrations for both engines, and whether the database is at its end.
 //!
 //! Migrations expand first and contract a release later, so that the previous release keeps working
-//! on the newer schema while nodes are replaced one by one.
+//! on the newer schema while nodes are replaced one by one. A migration that contracts says so in its
+//! name, `0007_contract_after_0005_….sql`: releases that do not know migration 5 still use what it takes
+//! away, and refuse to run on it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sqlx::migrate::Migrator;
 
@@ -14,7 +16,8 @@ use crate::{
     sql,
 };
 
-static MIGRATIONS: Migrator = Migrator { ignore_missing: true, ..sqlx::migrate!("../../migrations") };
+pub(crate) static MIGRATIONS: Migrator =
+    Migrator { ignore_missing: true, ..sqlx::migrate!("../../migrations") };
 
 /// Where the schema stands, seen from this release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,11 @@ pub enum SchemaState {
         /// The versions that this release does not know.
         unknown: Vec<i64>,
     },
+    /// A later release has taken away what this one uses; it can't work on it.
+    Contracted {
+        /// The migrations that did, as `0007 contract after 0005 …`.
+        by: Vec<String>,
+    },
 }
 
 impl Store {
@@ -42,7 +50,7 @@ impl Store {
     /// was applied.
     pub async fn migrate(&self) -> Result<()> {
         match self {
-            Self::Postgres(pool) => MIGRATIONS.run(pool).await?,
+            Self::Postgres(pool, _) => MIGRATIONS.run(pool).await?,
             Self::Sqlite(pools) => MIGRATIONS.run(&pools.writer).await?,
         }
         Ok(())
@@ -56,20 +64,29 @@ impl Store {
         let applied = self.applied().await?;
         let missing: Vec<String> = MIGRATIONS
             .iter()
-            .filter(|known| !applied.contains(&known.version))
+            .filter(|known| !applied.contains_key(&known.version))
             .map(|known| format!("{:04} {}", known.version, known.description))
             .collect();
+        let unknown = || applied.iter().filter(|(version, _)| !MIGRATIONS.version_exists(**version));
+        let by: Vec<String> = unknown()
+            .filter(|(_, description)| {
+                contracted_after(description).is_some_and(|after| !MIGRATIONS.version_exists(after))
+            })
+            .map(|(version, description)| format!("{version:04} {description}"))
+            .collect();
+        if !by.is_empty() {
+            return Ok(SchemaState::Contracted { by });
+        }
         if !missing.is_empty() {
             return Ok(SchemaState::Behind { missing });
         }
-        let unknown: Vec<i64> =
-            applied.into_iter().filter(|version| !MIGRATIONS.version_exists(*version)).collect();
+        let unknown: Vec<i64> = unknown().map(|(version, _)| *version).collect();
         Ok(if unknown.is_empty() { SchemaState::Current } else { SchemaState::Ahead { unknown } })
     }
 
-    async fn applied(&self) -> Result<BTreeSet<i64>> {
+    async fn applied(&self) -> Result<BTreeMap<i64, String>> {
         let exists = match self {
-            Self::Postgres(pool) => {
+            Self::Postgres(pool, _) => {
                 sqlx::query_scalar::<_, bool>(sql::POSTGRES_HAS_MIGRATIONS).fetch_one(pool).await?
             }
             Self::Sqlite(pools) => {
@@ -77,9 +94,13 @@ impl Store {
             }
         };
         if !exists {
-            return Ok(BTreeSet::new());
+            return Ok(BTreeMap::new());
         }
-        let rows: Vec<(i64,)> = all!(self, (i64,), sql::APPLIED_MIGRATIONS)?;
-        Ok(rows.into_iter().map(|(version,)| version).collect())
+        Ok(all!(self, (i64, String), sql::APPLIED_MIGRATIONS)?.into_iter().collect())
     }
+}
+
+/// The migration that a release must know to work without what this one takes away.
+pub(crate) fn contracted_after(description: &str) -> Option<i64> {
+    description.strip_prefix("contract after ")?.split(' ').next()?.parse().ok()
 }

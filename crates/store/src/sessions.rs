@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use jose::Digest;
-use mfa::session::{NewSession, Session, SessionEnd, SessionRenewal, SessionTouch};
+use mfa::session::{NewSession, Session, SessionEnd, SessionRenewal};
 use protocol::{SessionId, UserId};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -14,12 +14,12 @@ use crate::{
     Store, Tx,
     engine::{all, change, on_store, on_tx, optional},
     error::Result,
-    row::{Micros, Row},
+    row::{Micros, Row, joined},
     sql::sessions as statement,
 };
 
 #[derive(sqlx::FromRow)]
-struct SessionRow {
+pub(crate) struct SessionRow {
     id: Uuid,
     digest: Vec<u8>,
     user_id: Uuid,
@@ -34,8 +34,23 @@ struct SessionRow {
     address: Option<String>,
 }
 
+joined!(SessionRow, "s_", "s_id", {
+    id,
+    digest,
+    user_id,
+    auth_time,
+    acr,
+    amr,
+    created_at,
+    last_seen_at,
+    expires_at,
+    ended_at,
+    user_agent,
+    address,
+});
+
 impl SessionRow {
-    fn parse(self) -> Result<Session> {
+    pub(crate) fn parse(self) -> Result<Session> {
         let row = Row::new("sessions", &self.id);
         Ok(Session {
             id: SessionId(self.id),
@@ -128,14 +143,6 @@ impl Tx {
             session.last_seen_at.us(),
             session.expires_at.us(),
         )
-    }
-
-    /// Writes the time of last use, only ever forward.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn touch_session(&mut self, effect: &SessionTouch) -> Result<()> {
-        change!(self, statement::TOUCH, effect.id.0, effect.at.us()).map(drop)
     }
 
     /// Ends a session of that user. Grants that are bound to it end with it, because every use of

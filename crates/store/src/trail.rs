@@ -1,4 +1,5 @@
-//! The audit trail: written in the transaction that it tells of, and never changed.
+//! The audit trail: written in the transaction that it tells of, or in batches where an event tells of
+//! no other change; and never changed.
 
 use std::net::IpAddr;
 
@@ -6,16 +7,20 @@ use audit::{Event, EventKind, Outcome};
 use chrono::{DateTime, Utc};
 use protocol::{ClientId, ConsentId, CorrelationId, GrantId, InteractionId, SessionId, UserId};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{Postgres, QueryBuilder, Sqlite, postgres::PgArguments, query::Query, types::Json};
 use uuid::Uuid;
 
 use crate::{
     Store, Tx,
-    engine::{all, change, on_store, on_tx, scalar},
+    engine::{all, change, on_store, on_tx, once, scalar, spanned},
     error::Result,
     row::{Micros, Row},
     sql::audit as statement,
 };
+
+/// Rows per statement on SQLite, which lets a statement have 32766 parameters. Statements of full chunks
+/// are alike, so they are prepared once.
+const CHUNK: usize = 100;
 
 /// Which events to read. What is absent is no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,6 +140,73 @@ impl Store {
     pub async fn count_audit_events(&self, filter: &AuditFilter) -> Result<i64> {
         filtered!(scalar, self, i64, statement::COUNT, filter)
     }
+
+    /// Writes events that tell of no other change: all of them or none, in one statement on PostgreSQL
+    /// and one transaction on SQLite. An event that is there already stays as it is, so whoever did
+    /// not hear the answer writes the same events again.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn record_all(&self, events: &[Event]) -> Result<()> {
+        if let Self::Postgres(_, lanes) = self {
+            spanned!(self, record_all, { once!(lanes, db => columns(events).execute(db).await.map(drop)) })?;
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        if let Tx::Sqlite(tx) = &mut tx {
+            for chunk in events.chunks(CHUNK) {
+                rows(chunk).build().persistent(chunk.len() == CHUNK).execute(&mut **tx).await?;
+            }
+        }
+        tx.commit().await
+    }
+}
+
+/// The statement with an array for each column.
+fn columns(events: &[Event]) -> Query<'_, Postgres, PgArguments> {
+    fn column<'a, T>(events: &'a [Event], value: impl Fn(&'a Event) -> T) -> Vec<T> {
+        events.iter().map(value).collect()
+    }
+    sqlx::query(statement::POSTGRES_INSERT_MANY)
+        .bind(column(events, |event| event.id))
+        .bind(column(events, |event| event.at.us()))
+        .bind(column(events, |event| event.kind.as_str()))
+        .bind(column(events, |event| event.outcome.as_str()))
+        .bind(column(events, |event| event.actor.as_str()))
+        .bind(column(events, |event| event.user.map(|user| user.0)))
+        .bind(column(events, |event| event.client.as_ref().map(ClientId::as_str)))
+        .bind(column(events, |event| event.session.map(|session| session.0)))
+        .bind(column(events, |event| event.grant.map(|grant| grant.0)))
+        .bind(column(events, |event| event.consent.map(|consent| consent.0)))
+        .bind(column(events, |event| event.interaction.map(|interaction| interaction.0)))
+        .bind(column(events, |event| event.address.map(|address| address.to_string())))
+        .bind(column(events, |event| event.correlation.map(|correlation| correlation.0)))
+        .bind(column(events, |event| event.reason.as_deref()))
+        .bind(column(events, |event| Json(&event.detail)))
+}
+
+/// The statement with a row of values for each event.
+fn rows(events: &[Event]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(statement::SQLITE_INSERT_MANY);
+    query.push_values(events, |mut row, event| {
+        row.push_bind(event.id)
+            .push_bind(event.at.us())
+            .push_bind(event.kind.as_str())
+            .push_bind(event.outcome.as_str())
+            .push_bind(event.actor.as_str())
+            .push_bind(event.user.map(|user| user.0))
+            .push_bind(event.client.as_ref().map(|client| client.as_str().to_owned()))
+            .push_bind(event.session.map(|session| session.0))
+            .push_bind(event.grant.map(|grant| grant.0))
+            .push_bind(event.consent.map(|consent| consent.0))
+            .push_bind(event.interaction.map(|interaction| interaction.0))
+            .push_bind(event.address.map(|address| address.to_string()))
+            .push_bind(event.correlation.map(|correlation| correlation.0))
+            .push_bind(event.reason.clone())
+            .push_bind(Json(event.detail.clone()));
+    });
+    query.push(statement::SQLITE_KEEP_OLD);
+    query
 }
 
 impl Tx {

@@ -208,15 +208,16 @@ impl UnreplayedClient {
     }
 }
 
-/// Holds the presented credentials against the registered method. `audiences` are our names: the
-/// issuer, the token endpoint, and the endpoint that was called.
+/// Holds the presented credentials against the registered method. An assertion is for the issuer, or for
+/// the endpoint that was called, which is named by its path.
 ///
 /// # Errors
 /// [`ClientAuthFault`].
 pub fn authenticate(
     presented: &Presented,
     client: Option<Arc<Client>>,
-    audiences: &[&str],
+    issuer: &str,
+    endpoint: &str,
     now: DateTime<Utc>,
 ) -> Result<Authenticated, ClientAuthFault> {
     let client = client.ok_or(ClientAuthFault::UnknownClient)?;
@@ -235,9 +236,10 @@ pub fn authenticate(
             }
         }
         (ClientAuthentication::PrivateKeyJwt { keys, algorithms }, Proof::Assertion(assertion)) => {
+            let endpoint = format!("{issuer}{endpoint}");
             let policy = AssertionPolicy {
                 client_id: client.id.as_str(),
-                accepted_audiences: audiences,
+                accepted_audiences: &[issuer, &endpoint],
                 audience_must_be_string: false,
                 algorithms,
                 max_lifetime: AssertionPolicy::MAX_LIFETIME,
@@ -286,7 +288,7 @@ mod tests {
 
     fn check(client: Client, header: Option<&str>, body: &str) -> Result<(), &'static str> {
         let presented = Presented::parse(header, &form(body)).map_err(|_| "presented")?;
-        match authenticate(&presented, Some(Arc::new(client)), &["https://as.example"], now()) {
+        match authenticate(&presented, Some(Arc::new(client)), "https://as.example", "/token", now()) {
             Ok(Authenticated::Done(_)) => Ok(()),
             Ok(Authenticated::Assertion(_)) => Err("assertion"),
             Err(ClientAuthFault::WrongMethod { .. }) => Err("method"),
@@ -346,7 +348,7 @@ mod tests {
     #[test]
     fn an_unknown_client_is_refused() {
         let presented = Presented::parse(None, &form("client_id=ghost")).unwrap();
-        let result = authenticate(&presented, None, &[], now());
+        let result = authenticate(&presented, None, "https://as.example", "/token", now());
         assert!(matches!(result, Err(ClientAuthFault::UnknownClient)));
     }
 }

@@ -71,7 +71,9 @@ pub fn client_credentials(
             ClientGrantFault::Audience(AudienceFault::UnknownResource(resource))
         }));
     }
-    let scope = oxide::client_credentials(client, &scope).ok_or(ClientGrantFault::ScopeNotAllowed)?;
+    if !oxide::client_credentials(client, &scope) {
+        return Err(ClientGrantFault::ScopeNotAllowed);
+    }
     let audience =
         consent::audience_of(&scope, &request.resources, catalogue).map_err(ClientGrantFault::Audience)?;
     let target = consent::narrow(&scope, &audience, &request.resources, catalogue)

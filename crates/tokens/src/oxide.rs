@@ -9,7 +9,7 @@
 //! URLs, so the exact comparison is made before; it reads the wall clock for expiry, so it is shown
 //! grants that can't expire and our own clock decides.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
 use oxide_auth::{
@@ -23,7 +23,7 @@ use oxide_auth::{
     primitives::{
         grant::{Extensions, Grant},
         issuer::{IssuedToken, RefreshedToken, TokenType},
-        registrar::{BoundClient, ExactUrl, PreGrant, RegisteredUrl},
+        registrar::{BoundClient, PreGrant, RegisteredUrl},
         scope::Scope as OxideScope,
     },
 };
@@ -37,6 +37,10 @@ use crate::{
 /// The library's scope of ours; both follow the same grammar.
 fn oxide_scope(scope: &Scope) -> Option<OxideScope> {
     scope.to_string().parse().ok()
+}
+
+fn says_the_same(theirs: &OxideScope, ours: &Scope) -> bool {
+    theirs.iter().count() == ours.iter().count() && theirs.iter().all(|token| ours.contains(token))
 }
 
 fn our_scope(scope: &OxideScope) -> Scope {
@@ -233,9 +237,16 @@ pub(crate) fn refresh(
     }
 }
 
-/// Runs the `ClientCredentials` machine (RFC 6749 §4.4). Answers the scope that it grants, or `None`
-/// when it refuses.
-pub(crate) fn client_credentials(client: &Client, scope: &Scope) -> Option<Scope> {
+/// The machine of client credentials insists on a redirect URI; this one is never followed.
+static NOWHERE: LazyLock<Option<RegisteredUrl>> =
+    LazyLock::new(|| "urn:client-credentials".parse().ok().map(RegisteredUrl::Exact));
+
+/// Runs the `ClientCredentials` machine (RFC 6749 §4.4). Answers whether it grants the scope.
+pub(crate) fn client_credentials(client: &Client, scope: &Scope) -> bool {
+    granted_to_client(client, scope).unwrap_or(false)
+}
+
+fn granted_to_client(client: &Client, scope: &Scope) -> Option<bool> {
     use client_credentials::{Input, Output};
     let text = scope.to_string();
     let adapter = TokenAdapter {
@@ -246,28 +257,27 @@ pub(crate) fn client_credentials(client: &Client, scope: &Scope) -> Option<Scope
         refresh_token: None,
         scope: Some(&text),
     };
-    // The machine insists on a redirect URI even here; it is never followed.
-    let nowhere: ExactUrl = "urn:client-credentials".parse().ok()?;
-    let bound = BoundClient {
-        client_id: Cow::Owned(client.id.to_string()),
-        redirect_uri: Cow::Owned(RegisteredUrl::Exact(nowhere)),
-    };
+    let nowhere = NOWHERE.as_ref()?;
     let mut machine = ClientCredentials::new(&adapter);
     let mut output = machine.advance(Input::None);
     loop {
         output = match output {
             Output::Authenticate { .. } => machine.advance(Input::Authenticated),
-            Output::Binding { .. } => machine.advance(Input::Bound { bound_client: bound.clone() }),
+            Output::Binding { .. } => {
+                let client_id = Cow::Owned(client.id.to_string());
+                let bound_client = BoundClient { client_id, redirect_uri: Cow::Borrowed(nowhere) };
+                machine.advance(Input::Bound { bound_client })
+            }
             Output::Extend => machine.advance(Input::Extended { extensions: Extensions::new() }),
-            Output::Negotiate { bound_client, .. } => {
+            Output::Negotiate { bound_client, scope: asked } => {
                 let pre_grant = PreGrant {
                     client_id: bound_client.client_id.clone().into_owned(),
                     redirect_uri: bound_client.redirect_uri.clone().into_owned(),
-                    scope: oxide_scope(scope)?,
+                    scope: asked?,
                 };
                 machine.advance(Input::Negotiated { pre_grant })
             }
-            Output::Ok { pre_grant, .. } => return Some(our_scope(&pre_grant.scope)),
+            Output::Ok { pre_grant, .. } => return Some(says_the_same(&pre_grant.scope, scope)),
             Output::Err(_) => return None,
         };
     }

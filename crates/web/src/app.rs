@@ -1,13 +1,17 @@
 //! What every handler shares.
 
-use std::sync::Arc;
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use flows::Service;
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::pages::Language;
 
-use crate::limits::{LimitPolicy, Limits, Timer};
+use crate::{
+    Traced,
+    limits::{LimitPolicy, Limits, Timer},
+};
 
 /// How the front door is built.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct WebConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// How much one caller may ask for; without limits unless they are set.
     pub limits: LimitPolicy,
+    /// How requests are traced; not at all unless it is set.
+    pub traced: Option<Traced>,
 }
 
 impl WebConfig {
@@ -46,7 +52,14 @@ impl WebConfig {
             jwks_cache_seconds,
             trusted_proxies,
             limits,
+            traced: None,
         }
+    }
+
+    /// Whether this address is one of the configured proxies (BCP-15).
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
     /// The same with limits.
@@ -56,15 +69,28 @@ impl WebConfig {
     }
 }
 
-/// The state of the router.
+/// The state of the router. Every request gets it, so it is one pointer.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+/// What an [`App`] points to.
+pub struct Shared {
     /// The use cases.
     pub service: Service,
     /// How the front door is built.
-    pub config: Arc<WebConfig>,
+    pub config: WebConfig,
     /// What callers have asked for lately.
     pub limits: Arc<Limits>,
+    /// `Cache-Control` of metadata and keys.
+    pub(crate) document_caching: HeaderValue,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl App {
@@ -76,6 +102,9 @@ impl App {
     /// The same with limits that go by a clock of the caller's.
     pub fn timed(service: Service, config: WebConfig, timer: &Timer) -> Self {
         let limits = Arc::new(Limits::new(config.limits.clone(), timer));
-        Self { service, config: Arc::new(config), limits }
+        let seconds = config.jwks_cache_seconds;
+        let document_caching = HeaderValue::from_maybe_shared(format!("public, max-age={seconds}"))
+            .expect("a number can stand in a header");
+        Self(Arc::new(Shared { service, config, limits, document_caching }))
     }
 }

@@ -4,12 +4,8 @@
 //! `form-action` admits the verified redirect target where a page leads there, because Chromium
 //! applies it to the redirect that follows a post (BCP-22).
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
-use http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::App;
 
@@ -17,11 +13,13 @@ use crate::App;
 #[derive(Clone, Debug)]
 pub struct FormTarget(pub String);
 
-/// The layer around every page: nothing is stored, framed, sniffed or told to others.
-pub async fn protect_pages(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// What every page's answer says: nothing is stored, framed, sniffed or told to others.
+pub fn protect_page(app: &App, response: &mut Response) {
     let target = response.extensions_mut().remove::<FormTarget>();
-    let policy = content_security_policy(target.as_ref().map(|target| target.0.as_str()));
+    let policy = match target {
+        None => HeaderValue::from_static(POLICY),
+        Some(FormTarget(target)) => content_security_policy(&target),
+    };
     let fixed = [
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -33,54 +31,52 @@ pub async fn protect_pages(State(app): State<App>, request: Request, next: Next)
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    strict_transport(&app, &mut response);
-    response
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    strict_transport(app, headers);
 }
 
-/// The layer around endpoints for programs.
-pub async fn protect_endpoints(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// What every answer for programs says.
+pub fn protect_endpoint(app: &App, response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // BCP-18: whatever does not say otherwise may hold a token.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    strict_transport(&app, &mut response);
-    response
+    strict_transport(app, headers);
 }
 
 /// F2-03: a year, subdomains included.
-fn strict_transport(app: &App, response: &mut Response) {
+fn strict_transport(app: &App, headers: &mut HeaderMap) {
     if app.config.https {
         let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
 }
 
-fn content_security_policy(form_target: Option<&str>) -> String {
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; \
+                      font-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+
+/// The policy with one more place that a form may lead to.
+fn content_security_policy(form_target: &str) -> HeaderValue {
     // A verified redirect URI holds no space or semicolon, but a header is no place for trust.
-    let target =
-        form_target.filter(|target| !target.contains([';', ',', ' ', '\'', '"'])).unwrap_or_default();
-    format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; font-src 'self'; \
-         base-uri 'none'; frame-ancestors 'none'; form-action 'self' {target}"
-    )
-    .trim_end()
-    .to_owned()
+    let odd = form_target.is_empty() || form_target.contains([';', ',', ' ', '\'', '"']);
+    let policy = (!odd).then(|| HeaderValue::from_maybe_shared(format!("{POLICY} {form_target}")));
+    policy.and_then(Result::ok).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn bcp_13_bcp_22_the_policy() {
-        let policy = content_security_policy(Some("https://app.example"));
+        let policy = content_security_policy("https://app.example");
+        let policy = policy.to_str().unwrap();
         assert!(policy.ends_with("form-action 'self' https://app.example"), "{policy}");
         assert!(!policy.contains("unsafe"));
-        assert!(content_security_policy(None).ends_with("form-action 'self'"));
-        assert!(content_security_policy(Some("x; script-src *")).ends_with("form-action 'self'"));
+        for odd in ["", "x; script-src *", "x\ny"] {
+            assert_eq!(content_security_policy(odd), POLICY, "{odd}");
+        }
+        assert!(POLICY.ends_with("form-action 'self'"));
     }
 }

@@ -12,8 +12,11 @@
 pub mod app;
 pub mod browser;
 pub mod cookies;
+mod cors;
 pub mod endpoints;
+mod evidence;
 pub mod form;
+mod front;
 pub mod headers;
 pub mod limits;
 pub mod pages;
@@ -21,8 +24,11 @@ pub mod peer;
 pub mod request;
 pub mod response;
 pub mod router;
+mod series;
+pub mod traced;
 pub mod wire;
 
 pub use app::{App, WebConfig};
 pub use peer::Peer;
 pub use router::public_router;
+pub use traced::Traced;

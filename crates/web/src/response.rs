@@ -10,7 +10,7 @@ use protocol::{Description, ErrorCode, client::ResponseMode, error::ErrorBody};
 use store::StoreError;
 
 use crate::{
-    App,
+    App, evidence,
     form::FormFault,
     headers::FormTarget,
     pages::{Field, FormPost, Frame, Page},
@@ -60,7 +60,7 @@ pub fn trouble(error: &FlowError) -> Response {
 /// Whether coming again may help.
 pub fn trouble_status(error: &FlowError) -> StatusCode {
     match error {
-        FlowError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        FlowError::Busy | FlowError::AuditBehind => StatusCode::SERVICE_UNAVAILABLE,
         FlowError::Store(StoreError::Unavailable(_) | StoreError::Contended(_)) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -74,9 +74,13 @@ pub fn trouble_status(error: &FlowError) -> StatusCode {
 pub fn authorization(app: &App, response: &AuthorizationResponse, frame: Frame) -> Response {
     let mut fields: Vec<(&str, String)> = Vec::new();
     match &response.outcome {
-        Ok(code) => fields.push(("code", code.expose().to_owned())),
+        Ok(code) => {
+            evidence::authorization(Ok(()));
+            fields.push(("code", code.expose().to_owned()));
+        }
         Err(refusal) => {
             let error = wire::authorization(refusal);
+            evidence::authorization(Err((refusal, &error)));
             fields.push(("error", error.code.to_string()));
             fields.push(("error_description", error.description.to_string()));
         }

@@ -47,4 +47,13 @@ pub enum KeysCommand {
         #[command(flatten)]
         confirm: Confirm,
     },
+    /// Give up what a lost key-encryption key sealed, to serve again with another one
+    ///
+    /// Signing keys that the configured key does not open are revoked, authenticators that it does not
+    /// open are removed, with the sessions of their owners, who enrol anew. What it opens stays.
+    AbandonSealed {
+        /// Whether to ask
+        #[command(flatten)]
+        confirm: Confirm,
+    },
 }

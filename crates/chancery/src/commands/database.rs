@@ -17,11 +17,14 @@ use crate::{
 pub async fn migrate(common: &Common) -> Result<Answer, Failure> {
     let store = connect(&settings(common)?).await?;
     let before = store.schema_state().await.map_err(Failure::new)?;
+    if let SchemaState::Contracted { by } = &before {
+        return Err(contracted(by));
+    }
     store.migrate().await.map_err(Failure::new)?;
     store.close().await;
     let (text, applied) = match before {
         SchemaState::Current => ("the schema was up to date".to_owned(), Vec::new()),
-        SchemaState::Ahead { .. } => {
+        SchemaState::Ahead { .. } | SchemaState::Contracted { .. } => {
             ("the schema is that of a later release; nothing was changed".to_owned(), Vec::new())
         }
         SchemaState::Behind { missing } => (format!("applied: {}", missing.join(", ")), missing),
@@ -33,7 +36,7 @@ pub async fn migrate(common: &Common) -> Result<Answer, Failure> {
 /// refused.
 ///
 /// # Errors
-/// If the database does not answer, or its schema is behind.
+/// If the database does not answer, or its schema is behind or too far ahead.
 pub async fn open(settings: &Settings, migrate: bool) -> Result<Store, Failure> {
     let store = connect(settings).await?;
     match store.schema_state().await.map_err(Failure::new)? {
@@ -41,6 +44,7 @@ pub async fn open(settings: &Settings, migrate: bool) -> Result<Store, Failure> 
         SchemaState::Ahead { unknown } => {
             tracing::warn!(?unknown, "the database was migrated by a later release");
         }
+        SchemaState::Contracted { by } => return Err(contracted(&by)),
         SchemaState::Behind { missing } if migrate => {
             store.migrate().await.map_err(Failure::new)?;
             tracing::info!(?missing, "schema brought up to date");
@@ -55,7 +59,18 @@ pub async fn open(settings: &Settings, migrate: bool) -> Result<Store, Failure> 
     Ok(store)
 }
 
-async fn connect(settings: &Settings) -> Result<Store, Failure> {
+fn contracted(by: &[String]) -> Failure {
+    Failure::new(format_args!(
+        "a later release has taken away what this one needs of the database: {}\n    Run that release.",
+        by.join(", ")
+    ))
+}
+
+/// Opens the database, whatever its schema.
+///
+/// # Errors
+/// If it does not answer.
+pub async fn connect(settings: &Settings) -> Result<Store, Failure> {
     let options = settings.store_options().ok_or_else(|| Failure::new("database.url is missing"))?;
     Store::open(&options).await.map_err(Failure::new)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use store::Store;
 
 use super::{
-    Failure,
+    Failure, abandon,
     answer::{Answer, Table, json, time},
     input,
     operator::{operate, outcome, with_service, with_store},
@@ -28,6 +28,7 @@ const FORCED: &str = "Clients and resource servers that keep a copy of the publi
 pub async fn run(command: &KeysCommand, common: &Common) -> Result<Answer, Failure> {
     match command {
         KeysCommand::List => with_store(common, list).await,
+        KeysCommand::AbandonSealed { confirm } => abandon::run(*confirm, common).await,
         KeysCommand::Rotate { algorithm, force, confirm } => {
             if *force {
                 input::confirm(*confirm, &format!("Sign with a new key at once? {FORCED}"))?;

@@ -4,20 +4,24 @@
 //! prints it. Only what goes on for long (serving, following or exporting the audit trail) writes by
 //! itself.
 
+pub mod abandon;
 pub mod answer;
 pub mod apply;
 pub mod audit;
+pub mod backup;
 pub mod catalogue;
 pub mod clients;
 pub mod config;
 pub mod consents;
 pub mod database;
+pub mod dump;
 pub mod health;
 pub mod input;
 pub mod keys;
 pub mod manual;
 pub mod operator;
 pub mod people;
+pub mod restore;
 pub mod serve;
 pub mod users;
 
@@ -74,6 +78,8 @@ pub async fn answer(cli: &Cli) -> Result<Answer, Failure> {
         Command::Apply(arguments) => apply::run(arguments, common).await,
         Command::Config(command) => config::run(*command, common),
         Command::Migrate => database::migrate(common).await,
+        Command::Backup(arguments) => backup::run(arguments, common).await,
+        Command::Restore(arguments) => restore::run(arguments, common).await,
         Command::Health => health::run(common).await,
         Command::Clients(command) => clients::run(command, common).await,
         Command::ResourceServers(command) => catalogue::resource_servers(command, common).await,

@@ -41,7 +41,12 @@ pub async fn with_service<T>(
 
 /// The use cases of whoever runs the command, as the operating system knows them.
 pub fn operate(service: &Service) -> Operate<'_> {
-    service.operate(operator(|name| std::env::var(name).ok(), uid()))
+    service.operate(name())
+}
+
+/// Who runs the command.
+pub fn name() -> String {
+    operator(|name| std::env::var(name).ok(), uid())
 }
 
 /// Who was there before `sudo`, else who is there; names can be claimed, so the number of the account

@@ -9,13 +9,14 @@ use keys::Sealer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio_util::sync::CancellationToken;
-use web::{App, WebConfig, public_router};
+use web::{App, Traced, WebConfig, public_router};
 
 use crate::{
     admin::{self, Readiness},
     cli::{Common, ServeArgs},
     commands::{Failure, database, settings},
     config::{Settings, check::warnings},
+    evidence,
     listen::{Access, Callers, Certificates, Limits, Listener, reload_on_hangup, stop_on_signal},
     telemetry,
 };
@@ -26,8 +27,9 @@ use crate::{
 /// If the configuration is wrong, the database does not answer or is behind, or an address is taken.
 pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> {
     let settings = settings(common)?;
-    telemetry::logs(&settings.log).map_err(Failure::new)?;
     let metrics = telemetry::metrics().map_err(Failure::new)?;
+    evidence::describe();
+    let traces = telemetry::logs_and_traces(&settings).map_err(Failure::new)?;
     let stop = stop_on_signal().map_err(Failure::new)?;
     let store = database::open(&settings, arguments.migrate || settings.database.migrate_on_start).await?;
     let service = service(&settings, store).await?;
@@ -38,6 +40,9 @@ pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> 
     service.record_lifecycle(EventKind::ServerStarted).await.map_err(Failure::new)?;
     tracing::info!(issuer = settings.issuer.as_str(), %public, %admin, "serving");
     serve(&settings, service, listeners, metrics, stop).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(())
 }
 
@@ -60,6 +65,13 @@ pub async fn service(settings: &Settings, store: Store) -> Result<Service, Failu
     Service::assemble(parts).await.map_err(Failure::new)
 }
 
+/// How requests are traced by these settings, if at all.
+fn traced(settings: &Settings) -> Option<Traced> {
+    let traces = &settings.traces;
+    let follow = traces.follow_proxies.then_some(telemetry::traces::follow as fn(&_, &_));
+    traces.endpoint.is_some().then_some(Traced { follow })
+}
+
 /// Serves on bound listeners until `stop` is cancelled and requests in progress have finished.
 pub async fn serve(
     settings: &Settings,
@@ -74,6 +86,7 @@ pub async fn serve(
     let config = WebConfig {
         language: settings.language().unwrap_or_default(),
         jwks_cache_seconds: settings.keys.jwks_cache.as_seconds(),
+        traced: traced(settings),
         ..config
     };
     let app = App::new(service.clone(), config);
@@ -83,18 +96,22 @@ pub async fn serve(
         let store = store.clone();
         Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
     });
-    let admin = admin::router(ready, stop.clone(), metrics.clone());
+    let observed = service.clone();
+    let admin = admin::router(ready, Arc::new(move || observed.observe()), stop.clone(), metrics.clone());
     let watching = service.clone();
     let tending = service.clone();
+    let recording = service.clone();
     let limits = Arc::clone(&app.limits);
     let background = [
         tokio::spawn(async move { watching.watch_changes().await }),
         tokio::spawn(async move { tending.tend().await }),
+        tokio::spawn(async move { recording.keep_audit_queue().await }),
         tokio::spawn(async move { limits.tend().await }),
         tokio::spawn(admin::upkeep(metrics, stop.clone())),
     ];
     listeners.serve(public, admin, stop).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    service.finish_audit_queue().await;
     if let Err(error) = service.record_lifecycle(EventKind::ServerStopped).await {
         tracing::warn!(%error, "the audit trail does not say that this process stopped");
     }

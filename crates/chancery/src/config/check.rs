@@ -8,12 +8,14 @@ use keys::KeyEncryptionKey;
 use secrecy::ExposeSecret;
 use web::pages::Language;
 
-use crate::config::{load::Origins, mistake::Mistake, policy, settings::Settings, value::Span};
+use crate::config::{
+    load::Origins, mistake::Mistake, policy, settings::Settings, traces::is_loopback, value::Span,
+};
 
 /// Key, problem, remedy.
 type Finding = (&'static str, String, String);
 
-const RULES: [fn(&Settings, &mut Vec<Finding>); 10] = [
+const RULES: [fn(&Settings, &mut Vec<Finding>); 11] = [
     issuer_is_https,
     plain_http_is_guarded,
     tls_is_complete,
@@ -24,6 +26,7 @@ const RULES: [fn(&Settings, &mut Vec<Finding>); 10] = [
     work_is_bounded,
     limits_hold,
     words_are_known,
+    traces_have_a_way,
 ];
 
 /// Applies every rule.
@@ -195,8 +198,8 @@ fn secrets_are_strong(settings: &Settings, findings: &mut Vec<Finding>) {
 /// OC-22: a client always knows the key of a token that is still valid.
 fn keys_overlap(settings: &Settings, findings: &mut Vec<Finding>) {
     let keys = &settings.keys;
-    match settings.rotation() {
-        Ok(_) => {}
+    match settings.common_rotation() {
+        Ok(common) => schedules_fit(settings, &common, findings),
         Err(fault @ keys::RotationPolicyFault::NoAlgorithm) => {
             find(
                 findings,
@@ -221,23 +224,44 @@ fn keys_overlap(settings: &Settings, findings: &mut Vec<Finding>) {
             "Name one for which there is a key, or add it to keys.algorithms.",
         );
     }
-    if keys.announce < keys.jwks_cache {
+    let notice = humantime::format_duration(keys::NOTICE.to_std().unwrap_or_default());
+    if keys.announce.to_delta() < keys.jwks_cache.to_delta() + keys::NOTICE {
         find(
             findings,
             "keys.announce",
-            format!("{} is shorter than keys.jwks_cache, {}", keys.announce, keys.jwks_cache),
-            "A new key must be published for at least as long as clients may cache the old list.",
+            format!("{} is shorter than keys.jwks_cache, {}, and {notice}", keys.announce, keys.jwks_cache),
+            "A new key must be published for as long as clients may cache the old list, and a little longer, \
+             because a node may notice it late.",
         );
     }
-    // A resource server may declare access tokens of up to a day.
-    let longest = settings.tokens.access_token.max(settings.tokens.id_token).max(Span::days(1));
-    if keys.retain < longest {
+    // What resource servers declare beyond this is added where it is known (`Service::rotation`).
+    let longest = settings.tokens.access_token.max(settings.tokens.id_token);
+    if keys.retain.to_delta() < longest.to_delta() + keys::NOTICE {
         find(
             findings,
             "keys.retain",
-            format!("{} is shorter than the longest token, {longest}", keys.retain),
-            "A key must stay published until the last token that it signed has expired.",
+            format!("{} is shorter than the longest token, {longest}, and {notice}", keys.retain),
+            "A key must stay published until the last token that it signed has expired, and a little longer, \
+             because a node may notice late that it has retired.",
         );
+    }
+}
+
+/// Each schedule of one algorithm is that of a configured one, and leaves time to announce.
+fn schedules_fit(settings: &Settings, common: &keys::RotationPolicy, findings: &mut Vec<Finding>) {
+    const KEY: &str = "keys.active_by_algorithm";
+    let schedules = &settings.keys.active_by_algorithm;
+    for (position, schedule) in schedules.iter().enumerate() {
+        let algorithm = schedule.algorithm;
+        if !common.has(algorithm) {
+            let remedy = "Name one of keys.algorithms, or leave the entry out.";
+            find(findings, KEY, format!("{algorithm} is not one of keys.algorithms"), remedy);
+        } else if schedules[..position].iter().any(|other| other.algorithm == algorithm) {
+            find(findings, KEY, format!("names {algorithm} twice"), "Write one entry for each algorithm.");
+        } else if let Err(fault) = common.clone().with_period(algorithm, schedule.span.to_delta()) {
+            let remedy = "Write a time longer than keys.announce, up to ten years.";
+            find(findings, KEY, format!("{algorithm}: {fault}"), remedy);
+        }
     }
 }
 
@@ -347,6 +371,37 @@ fn words_are_known(settings: &Settings, findings: &mut Vec<Finding>) {
             "log.filter",
             format!("`{}`: {error}", settings.log.filter),
             "Write a level such as \"info\", or levels by module such as \"info,store=debug\".",
+        );
+    }
+}
+
+fn traces_have_a_way(settings: &Settings, findings: &mut Vec<Finding>) {
+    const REMEDY: &str = "Write the whole URL, such as \"http://127.0.0.1:4318/v1/traces\".";
+    let traces = &settings.traces;
+    if let Err(fault) = traces.collector() {
+        find(findings, "traces.endpoint", fault, REMEDY);
+    }
+    if let Err(fault) = traces.header_list() {
+        find(findings, "traces.headers", fault, "Write one \"Name: value\" a line.");
+    }
+    if let Ok(Some(url)) = traces.collector()
+        && url.scheme() == "http"
+        && !is_loopback(&url)
+        && traces.headers.is_some()
+    {
+        find(
+            findings,
+            "traces.endpoint",
+            "is plain http, and would carry traces.headers over the network in clear",
+            "Write an https URL.",
+        );
+    }
+    if traces.follow_proxies && settings.proxy.trusted.is_empty() {
+        find(
+            findings,
+            "traces.follow_proxies",
+            "is true, but proxy.trusted names nobody to follow",
+            "Name the proxies, or leave the setting out.",
         );
     }
 }

@@ -213,6 +213,7 @@ impl Reading {
             ("tls.key", &mut settings.tls.key),
             ("secrets.key_encryption_key_file", &mut settings.secrets.key_encryption_key_file),
             ("secrets.password_pepper_file", &mut settings.secrets.password_pepper_file),
+            ("traces.headers_file", &mut settings.traces.headers_file),
         ] {
             if let Some(path) = path
                 && self.origins.of(key) == self.file_name()
@@ -223,7 +224,7 @@ impl Reading {
     }
 
     fn resolve_secrets(&mut self, settings: &mut Settings) {
-        let Settings { database, secrets, .. } = settings;
+        let Settings { database, secrets, traces, .. } = settings;
         self.secret("database.url", &mut database.url, database.url_file.as_deref());
         self.secret(
             "secrets.key_encryption_key",
@@ -235,6 +236,7 @@ impl Reading {
             &mut secrets.password_pepper,
             secrets.password_pepper_file.as_deref(),
         );
+        self.secret("traces.headers", &mut traces.headers, traces.headers_file.as_deref());
     }
 
     /// Fills a secret from its file.

@@ -113,6 +113,13 @@ fn unknown_keys_are_mistakes_with_a_suggestion() {
 #[case("sessions.idle = \"13h\"", "sessions.idle")]
 #[case("keys.announce = \"30m\"", "keys.announce")]
 #[case("keys.retain = \"4m\"", "keys.retain")]
+// As long as the list is cached is not enough: a node may notice the new key late.
+#[case("keys.announce = \"1h\"", "keys.announce")]
+#[case("keys.retain = \"5m\"", "keys.retain")]
+#[case("keys.active_by_algorithm = [\"RS256\"]", "keys.active_by_algorithm")]
+#[case("keys.active_by_algorithm = [\"EdDSA=30d\"]", "keys.active_by_algorithm")]
+#[case("keys.active_by_algorithm = [\"RS256=1d\"]", "keys.active_by_algorithm")]
+#[case("keys.active_by_algorithm = [\"RS256=30d\", \"RS256=40d\"]", "keys.active_by_algorithm")]
 #[case("keys.algorithms = [\"HS256\"]", "keys.algorithms")]
 #[case("keys.algorithms = [\"none\"]", "keys.algorithms")]
 #[case("keys.algorithms = []", "keys.algorithms")]
@@ -265,4 +272,20 @@ fn limits_that_hold_for_nobody_are_mistakes() {
     ] {
         assert!(load(&format!("{DEVELOPMENT}{text}\n"), &[]).is_ok(), "{text}");
     }
+}
+
+#[rstest]
+#[case("traces.endpoint = \"http://127.0.0.1:4318/v1/traces\"\ntraces.headers = \"X-Key: k\"\n", None)]
+#[case("traces.endpoint = \"127.0.0.1:4318\"\n", Some("traces.endpoint"))]
+#[case(
+    "traces.endpoint = \"http://otlp.bank.example/v1/traces\"\ntraces.headers = \"X-Key: k\"\n",
+    Some("traces.endpoint")
+)]
+#[case("traces.headers = \"no header\"\n", Some("traces.headers"))]
+#[case("traces.follow_proxies = true\n", Some("traces.follow_proxies"))]
+#[case("traces.sample = 1.5\n", Some("traces.sample"))]
+fn traces_have_a_way(#[case] text: &str, #[case] mistake: Option<&str>) {
+    let found = load(&format!("{DEVELOPMENT}{text}"), &[]).err().unwrap_or_default();
+    let keys: Vec<&str> = found.iter().map(|found| found.key.as_str()).collect();
+    assert_eq!(keys, mistake.into_iter().collect::<Vec<_>>(), "{found:?}");
 }

@@ -16,8 +16,9 @@ pub mod policy;
 pub mod reference;
 pub mod section;
 pub mod settings;
+pub mod traces;
 pub mod value;
 
 pub use mistake::Mistake;
 pub use settings::Settings;
-pub use value::{Issuer, Span};
+pub use value::{Issuer, Share, Span};

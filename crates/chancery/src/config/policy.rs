@@ -88,6 +88,17 @@ impl Settings {
     /// # Errors
     /// Never for settings that were loaded, because loading checks it.
     pub fn rotation(&self) -> Result<RotationPolicy, RotationPolicyFault> {
+        let schedules = &self.keys.active_by_algorithm;
+        schedules.iter().try_fold(self.common_rotation()?, |policy, schedule| {
+            policy.with_period(schedule.algorithm, schedule.span.to_delta())
+        })
+    }
+
+    /// How those rotate that have no schedule of their own.
+    ///
+    /// # Errors
+    /// As [`rotation`](Self::rotation).
+    pub fn common_rotation(&self) -> Result<RotationPolicy, RotationPolicyFault> {
         let keys = &self.keys;
         RotationPolicy::new(
             &keys.algorithms,

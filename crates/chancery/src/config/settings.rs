@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::config::{
     section::{Section, section},
-    value::{Issuer, Span, choice},
+    value::{Issuer, Schedule, Share, Span, choice},
 };
 
 choice! {
@@ -138,13 +138,17 @@ section! {
         algorithms: Vec<Algorithm> = vec![Algorithm::Rs256, Algorithm::Es256];
         /// How long clients and proxies may cache the published keys.
         jwks_cache: Span = Span::hours(1);
-        /// How long a new key is published before it signs. At least `jwks_cache`, or clients meet
-        /// a key that they do not know.
+        /// How long a new key is published before it signs. At least two seconds more than
+        /// `jwks_cache`, or clients meet a key that they do not know.
         announce: Span = Span::days(1);
         /// How long a key signs.
         active: Span = Span::days(90);
-        /// How long a key stays published after it has ceased to sign. At least as long as the
-        /// longest token that it signed.
+        /// How long the keys of single algorithms sign, where it is not `active`: such as
+        /// `RS256=365d`.
+        active_by_algorithm: Vec<Schedule> = Vec::new();
+        /// How long a key stays published after it has ceased to sign. At least two seconds more
+        /// than the longest token lives; where a resource server declares tokens that live longer,
+        /// the key stays as long as they do.
         retain: Span = Span::days(7);
     }
 }
@@ -241,6 +245,31 @@ section! {
     }
 }
 
+section! {
+    /// Traces, by OTLP over HTTP (protobuf). Off unless `endpoint` is set. A span is the name of a
+    /// route, a statement or a step, with its time and outcome; queries, bodies, header values,
+    /// addresses and names of people are in none.
+    Traces "traces" {
+        /// Where the collector takes spans, as a whole URL: `http://127.0.0.1:4318/v1/traces`. With
+        /// https its certificate must be one that this machine trusts.
+        endpoint: Option<String> = None;
+        /// The share of requests that is traced, from 0 to 1.
+        sample: Share = Share::ALL;
+        /// Whether a request that comes from one of `proxy.trusted` continues the trace that its
+        /// `traceparent` names (W3C Trace Context), sampled or not as that says. Only for proxies
+        /// that set the header themselves: one that hands a stranger's header on lets the stranger
+        /// choose what is traced. Otherwise the header is ignored.
+        follow_proxies: bool = false;
+        /// How long one delivery may take, repetitions included, and how long a stop waits for the
+        /// last one.
+        timeout: Span = Span::seconds(5);
+        /// Headers for the collector, such as its API key: one `Name: value` a line.
+        headers: Option<SecretString> = None;
+        /// A file that holds these headers.
+        headers_file: Option<PathBuf> = None;
+    }
+}
+
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -277,6 +306,8 @@ pub struct Settings {
     pub consent: Consent,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
 }
 
 /// What the reference says of the one setting outside every section.
@@ -304,11 +335,12 @@ impl Settings {
             pages: Pages::default(),
             consent: Consent::default(),
             log: Log::default(),
+            traces: Traces::default(),
         }
     }
 
     /// The sections in the order of the reference.
-    pub fn sections(&mut self) -> [&mut dyn Section; 15] {
+    pub fn sections(&mut self) -> [&mut dyn Section; 16] {
         [
             &mut self.database,
             &mut self.listen,
@@ -325,6 +357,7 @@ impl Settings {
             &mut self.pages,
             &mut self.consent,
             &mut self.log,
+            &mut self.traces,
         ]
     }
 

@@ -285,6 +285,64 @@ impl Setting for Span {
     }
 }
 
+/// How long the keys of one algorithm sign: `RS256=365d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The algorithm.
+    pub algorithm: jose::Algorithm,
+    /// How long.
+    pub span: Span,
+}
+
+impl Setting for Schedule {
+    const KIND: &'static str = "algorithm=duration";
+    fn read(value: &Value) -> Result<Self, Unfit> {
+        const REMEDY: &str = "Write an algorithm and a duration, such as \"RS256=365d\".";
+        let Some((algorithm, span)) = text(value)?.split_once('=') else {
+            return unfit("has no `=`", REMEDY);
+        };
+        let part = |text: &str| Value::new(None, text.trim());
+        Ok(Self { algorithm: Setting::read(&part(algorithm))?, span: Setting::read(&part(span))? })
+    }
+    fn show(&self) -> Option<String> {
+        Some(format!("{}={}", self.algorithm, self.span))
+    }
+}
+
+/// A part of a whole: a number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Share(f64);
+
+impl Share {
+    /// The whole.
+    pub const ALL: Self = Self(1.0);
+
+    /// As a number from 0 to 1.
+    pub const fn as_number(self) -> f64 {
+        self.0
+    }
+}
+
+impl Setting for Share {
+    const KIND: &'static str = "number from 0 to 1";
+    fn read(value: &Value) -> Result<Self, Unfit> {
+        let number = match &value.kind {
+            ValueKind::Float(number) => Some(*number),
+            ValueKind::I64(0) => Some(0.0),
+            ValueKind::I64(1) => Some(1.0),
+            ValueKind::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        match number.filter(|number| (0.0..=1.0).contains(number)) {
+            Some(number) => Ok(Self(number)),
+            None => unfit("is not a number from 0 to 1", "Write a number such as 0.1, for one in ten."),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+}
+
 /// The issuer identifier (RFC 8414 §2): a URL without query, fragment and trailing slash. Kept as
 /// its exact text, because clients compare it as a string (RFC 9207 §2.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -458,6 +516,17 @@ mod tests {
         ] {
             assert_eq!(issuer.parse::<Issuer>().unwrap().is_loopback(), loopback, "{issuer}");
         }
+    }
+
+    #[rstest]
+    #[case(ValueKind::Float(0.25), Some(0.25))]
+    #[case(ValueKind::I64(1), Some(1.0))]
+    #[case(ValueKind::String("0.001".to_owned()), Some(0.001))]
+    #[case(ValueKind::I64(2), None)]
+    #[case(ValueKind::Float(-0.1), None)]
+    #[case(ValueKind::String("NaN".to_owned()), None)]
+    fn shares_are_read(#[case] kind: ValueKind, #[case] expected: Option<f64>) {
+        assert_eq!(Share::read(&Value::new(None, kind)).ok().map(Share::as_number), expected);
     }
 
     #[test]

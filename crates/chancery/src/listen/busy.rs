@@ -1,34 +1,46 @@
-//! Whether a connection has requests in progress, and for how long it has had none.
+//! Whether a connection has requests in progress, and whether it has had one lately.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::time::sleep;
 
-/// Counts the requests in progress on one connection.
+/// Counts the requests on one connection. Nobody is woken by a request; who waits looks now and then.
 #[derive(Clone, Debug, Default)]
-pub struct Busy(watch::Sender<usize>);
+pub struct Busy(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
 
 /// A request in progress; dropped when it is answered.
 #[derive(Debug)]
-pub struct Working(watch::Sender<usize>);
+pub struct Working(Arc<Counts>);
 
 impl Busy {
     /// A request begins.
     pub fn work(&self) -> Working {
-        self.0.send_modify(|count| *count += 1);
-        Working(self.0.clone())
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        Working(Arc::clone(&self.0))
     }
 
-    /// Ends when there has been no request for so long.
+    /// Ends when there has been no request for so long, or for up to twice as long.
     pub fn idle_for(&self, quiet: Duration) -> impl Future<Output = ()> + use<> {
-        let mut count = self.0.subscribe();
+        let counts = Arc::clone(&self.0);
+        let seen = move || (counts.begun.load(Ordering::Relaxed), counts.ended.load(Ordering::Relaxed));
         async move {
             loop {
-                // An error means that the connection's service is gone, and so is the connection.
-                if count.wait_for(|count| *count == 0).await.is_err() {
-                    return;
-                }
-                if timeout(quiet, count.changed()).await.is_err() {
+                let before = seen();
+                sleep(quiet).await;
+                let (begun, ended) = seen();
+                if begun == ended && before == (begun, ended) {
                     return;
                 }
             }
@@ -38,13 +50,15 @@ impl Busy {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+
+    use tokio::time::timeout;
 
     use super::*;
 

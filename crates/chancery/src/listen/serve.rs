@@ -3,11 +3,10 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::{Request, body::Incoming};
+use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
+use tower::Service;
 use web::{limits::header::MAX_FIELDS, peer::Peer};
 
 use crate::{
@@ -201,10 +200,11 @@ where
 {
     let busy = Busy::default();
     let idle = busy.idle_for(limits.header_timeout);
-    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        let answer = app.clone().oneshot(request);
-        let working = busy.work();
+        // A router is always ready.
+        let answer = app.clone().call(request);
+        let working = http2.then(|| busy.work());
         async move {
             let answer = answer.await;
             drop(working);
@@ -229,9 +229,10 @@ where
         .max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
-    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
@@ -239,7 +240,7 @@ where
         }
         // HTTP/1 ends by its header timeout; HTTP/2 knows none between requests. Whoever does not
         // take the goodbye is cut.
-        () = idle => {
+        () = idle, if http2 => {
             connection.as_mut().graceful_shutdown();
             timeout(limits.header_timeout, connection).await.unwrap_or(Ok(()))
         }

@@ -327,6 +327,14 @@ async fn an_idle_http2_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn an_idle_http1_connection_is_closed() {
+    let server = start(app(), None, Access::Anyone).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    assert!(read_to_end(&mut stream).await.ends_with("127.0.0.1"), "the server hangs up");
+}
+
+#[tokio::test]
 async fn too_many_header_fields_are_refused() {
     let server = start(app(), None, Access::Anyone).await;
     for (fields, expected) in [(50, "200 OK"), (70, "431 Request Header Fields Too Large")] {

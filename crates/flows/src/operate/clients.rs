@@ -179,13 +179,13 @@ impl Operate<'_> {
     /// and that scopes and signing keys for it exist.
     async fn acceptable(&self, tx: &mut Tx, record: &ClientRecord) -> Operated<()> {
         let catalogue = catalogue(tx).await?;
-        let signing = self.service.policies().rotation.algorithms();
+        let rotation = &self.service.policies().rotation;
         let mut faults: Vec<String> = Vec::new();
         match Client::parse(record) {
             Ok(client) => {
                 let (algorithm, flow) =
                     (client.id_token_algorithm, client.may_use(GrantType::AuthorizationCode));
-                if flow && !signing.contains(&algorithm) {
+                if flow && !rotation.has(algorithm) {
                     faults.push(format!(
                         "id_token_signed_response_alg: {algorithm} is not among keys.algorithms"
                     ));

@@ -33,9 +33,10 @@ impl Operate<'_> {
     /// # Errors
     /// [`FlowError`](crate::FlowError).
     pub async fn rotate_keys(&self, algorithms: &[Algorithm], at_once: bool) -> Operated<Vec<RotatedKey>> {
-        let policy = &self.service.policies().rotation;
-        let algorithms = if algorithms.is_empty() { policy.algorithms() } else { algorithms };
-        let unknown = algorithms.iter().filter(|algorithm| !policy.algorithms().contains(algorithm));
+        let policy = &self.service.rotation();
+        let algorithms =
+            if algorithms.is_empty() { policy.algorithms().collect() } else { algorithms.to_vec() };
+        let unknown = algorithms.iter().filter(|algorithm| !policy.has(**algorithm));
         let faults: Vec<String> =
             unknown.map(|algorithm| format!("{algorithm} is not among keys.algorithms")).collect();
         if !faults.is_empty() {
@@ -59,12 +60,12 @@ impl Operate<'_> {
     /// # Errors
     /// [`FlowError`](crate::FlowError).
     pub async fn retire_key(&self, kid: &str, force: bool) -> Operated<MovedKeys> {
-        let policy = &self.service.policies().rotation;
+        let policy = &self.service.rotation();
         let retire = Transition::Retire { retain_for: policy.retain_for() };
         let decide = |records: &[SigningKeyRecord], now: DateTime<Utc>| -> Decision {
             let steps = step_and_plan(records, policy, kid, retire, now)?;
             let key = records.iter().find(|record| record.kid == kid);
-            let needs_successor = key.filter(|key| policy.algorithms().contains(&key.algorithm) && !force);
+            let needs_successor = key.filter(|key| policy.has(key.algorithm) && !force);
             let known = |key: &SigningKeyRecord| {
                 records.iter().any(|record| {
                     record.algorithm == key.algorithm
@@ -92,7 +93,7 @@ impl Operate<'_> {
     /// # Errors
     /// [`FlowError`](crate::FlowError).
     pub async fn revoke_key(&self, kid: &str) -> Operated<MovedKeys> {
-        let policy = &self.service.policies().rotation;
+        let policy = &self.service.rotation();
         let decide =
             |records: &[SigningKeyRecord], now| step_and_plan(records, policy, kid, Transition::Revoke, now);
         self.move_keys(decide, "revoked").await

@@ -102,6 +102,7 @@ impl Bank {
 
     pub async fn events(&self, kind: EventKind) -> Vec<Event> {
         let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
+        self.service.settle_audit().await.unwrap();
         self.service.store().audit_events(&filter, 100).await.unwrap()
     }
 
@@ -216,11 +217,11 @@ macro_rules! on_both_engines {
     ($($name:ident),* $(,)?) => {
         mod sqlite {$(
             #[tokio::test]
-            async fn $name() { super::$name(super::bank::bank(super::bank::Engine::Sqlite).await).await }
+            async fn $name() { super::$name(crate::bank::bank(crate::bank::Engine::Sqlite).await).await }
         )*}
         mod postgres {$(
             #[tokio::test]
-            async fn $name() { super::$name(super::bank::bank(super::bank::Engine::Postgres).await).await }
+            async fn $name() { super::$name(crate::bank::bank(crate::bank::Engine::Postgres).await).await }
         )*}
     };
 }

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod bank;
+mod issuance;
 mod operate;
 
 use audit::{Actor, EventKind};
@@ -11,7 +12,7 @@ use bank::{Bank, PASSWORD, alice, context, request};
 use chrono::TimeDelta;
 use flows::{
     authorize::{Authorization, AuthorizationResponse},
-    declare::Declared,
+    declare::{DeclareFault, Declared},
     interaction::{Interaction, Shown},
     sign_in::CredentialAnswer,
     visitor::Cookies,
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 
 on_both_engines!(
     bcp_09_a_declared_password_ends_sessions_and_grants,
-    a_declaration_does_not_enable_a_disabled_client,
+    a_deleted_client_is_not_declared_again,
     a_disabled_client_and_its_tokens_are_dead_at_once,
     f2_17_lost_roles_take_effect_at_the_next_use,
     f2_28_nobody_allows_what_the_page_did_not_ask,
@@ -115,10 +116,12 @@ async fn bcp_09_a_declared_password_ends_sessions_and_grants(bank: Bank) {
     assert_eq!((event.user, event.actor), (Some(after.id), Actor::Operator));
 }
 
-async fn a_declaration_does_not_enable_a_disabled_client(bank: Bank) {
+async fn a_deleted_client_is_not_declared_again(bank: Bank) {
     bank.disable("batch").await;
     let declared = bank.service.declaration().await.unwrap();
-    bank.declare(&Declared { clients: declared.clients, ..Declared::default() }).await;
+    let wanted = Declared { clients: declared.clients, ..Declared::default() };
+    let refused = bank.service.declare(&wanted).await.unwrap();
+    assert!(matches!(refused, Err(DeclareFault::Deleted(id)) if id.as_str() == "batch"));
     assert!(bank.service.client("batch").await.unwrap().is_none());
 }
 

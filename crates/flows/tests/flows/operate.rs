@@ -18,7 +18,7 @@ use protocol::{
 };
 use serde_json::json;
 
-use super::bank::{self, API, Bank, context, params};
+use super::bank::{API, Bank, context, params};
 
 on_both_engines!(
     a_deleted_client_takes_its_tokens_along,

@@ -7,6 +7,8 @@ macro_rules! columns {
     };
 }
 
+pub(crate) use columns;
+
 /// What [`AuditFilter`](crate::AuditFilter) says; an absent condition is null.
 macro_rules! conditions {
     () => {
@@ -29,3 +31,16 @@ statements! {
         ORDER BY id LIMIT $9");
     COUNT = concat!("SELECT count(*) FROM audit_events WHERE ", conditions!());
 }
+
+/// Many events in one statement, each column an array: only PostgreSQL has those. What is there stays.
+pub(crate) const POSTGRES_INSERT_MANY: &str = concat!(
+    "INSERT INTO audit_events (",
+    columns!(),
+    ") SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::uuid[],
+        $7::text[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::text[], $13::uuid[], $14::text[],
+        $15::jsonb[])
+    ON CONFLICT (id) DO NOTHING"
+);
+/// The same on SQLite: rows of values follow the first part.
+pub(crate) const SQLITE_INSERT_MANY: &str = concat!("INSERT INTO audit_events (", columns!(), ") ");
+pub(crate) const SQLITE_KEEP_OLD: &str = " ON CONFLICT (id) DO NOTHING";

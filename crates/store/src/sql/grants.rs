@@ -23,19 +23,25 @@ macro_rules! line_joins {
     };
 }
 
-pub(crate) use {line_columns, line_joins};
+/// The same where the grant itself may be missing; `$client` is the client then.
+macro_rules! line_left_joins {
+    ($client:literal) => {
+        concat!(
+            " LEFT JOIN consents c ON c.id = g.consent_id LEFT JOIN users u ON u.id = g.user_id
+            LEFT JOIN clients k ON k.id = COALESCE(g.client_id, ",
+            $client,
+            ") LEFT JOIN sessions s ON s.id = g.session_id "
+        )
+    };
+}
+
+pub(crate) use {line_columns, line_joins, line_left_joins};
 
 statements! {
-    INSERT = "INSERT INTO grants (id, consent_id, client_id, user_id, session_id, session_bound, scope,
-            audience, auth_time, acr, amr, created_at, revoked_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     LINE = concat!("SELECT ", line_columns!(), " FROM grants g", line_joins!(), "WHERE g.id = $1");
     REVOKE = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
     REVOKE_OF_USER = "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
 
-    INSERT_CODE = "INSERT INTO codes (digest, grant_id, client_id, redirect_uri, code_challenge, nonce,
-            issued_at, expires_at, keep_until, consumed_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     CODE = concat!("SELECT t.digest, t.grant_id, t.client_id, t.redirect_uri, t.code_challenge, t.nonce,
             t.issued_at, t.expires_at, t.keep_until, t.consumed_at, ", line_columns!(), "
         FROM codes t JOIN grants g ON g.id = t.grant_id", line_joins!(), "WHERE t.digest = $1");

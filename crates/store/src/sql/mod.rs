@@ -2,7 +2,8 @@
 //!
 //! One text serves both engines: `$1` parameters, `RETURNING`, `ON CONFLICT`, partial indexes, and
 //! nothing that only one of them knows. A test prepares each on both, which stands in for checking
-//! queries at compile time. The few statements of one engine are at the end of this file.
+//! queries at compile time. The writes of every request have a form for each engine, in [`hot`];
+//! the other few statements of one engine are at the end of this file.
 
 /// Names statements, and lists them for the test.
 macro_rules! statements {
@@ -15,9 +16,12 @@ macro_rules! statements {
 }
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod consents;
 pub(crate) mod declared;
+pub(crate) mod facts;
 pub(crate) mod grants;
+pub(crate) mod hot;
 pub(crate) mod interactions;
 pub(crate) mod keys;
 pub(crate) mod operate;
@@ -27,15 +31,17 @@ pub(crate) mod sweep;
 pub(crate) mod tokens;
 
 pub(crate) const PING: &str = "SELECT 1";
-pub(crate) const APPLIED_MIGRATIONS: &str = "SELECT version FROM _sqlx_migrations WHERE success";
+pub(crate) const APPLIED_MIGRATIONS: &str = "SELECT version, description FROM _sqlx_migrations WHERE success";
 
 /// Every statement that both engines understand.
 #[cfg(test)]
 pub(crate) const PORTABLE: &[&[(&str, &str)]] = &[
     &[("PING", PING), ("APPLIED_MIGRATIONS", APPLIED_MIGRATIONS)],
     audit::ALL,
+    backup::ALL,
     consents::ALL,
     declared::ALL,
+    facts::ALL,
     grants::ALL,
     interactions::ALL,
     keys::ALL,
@@ -46,7 +52,7 @@ pub(crate) const PORTABLE: &[&[(&str, &str)]] = &[
     tokens::ALL,
 ];
 
-// Statements of one engine: the catalogue of tables, and locks and notifications that only
+// Statements of one engine: those of `hot`, the catalogue of tables, and locks and notifications that only
 // PostgreSQL has or needs.
 
 pub(crate) const POSTGRES_HAS_MIGRATIONS: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";

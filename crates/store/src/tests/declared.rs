@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use keys::{KeyState, Transition};
 
 use super::{Bench, commit, fixtures::*, suite};
-use crate::{AuditFilter, Changes, DeclaredRole};
+use crate::{AuditFilter, Changes, DeclaredRole, hot::Redemption};
 
 suite!(
     clients_round_trip,
@@ -100,7 +100,12 @@ async fn times_are_cut(bench: Bench) {
     commit!(bench.one, tx => tx.insert_code(&code));
     let (read, _) = bench.other.code(&code.digest).await.unwrap().unwrap();
     assert_eq!(read.expires_at, at(60));
-    let redeem = async |now| commit!(bench.one, tx => tx.redeem_code(&code.digest, &app(), now));
+    let told = event(1, EventKind::CodeRedeemed);
+    let redeem = async |now| {
+        let (code, client) = (&code.digest, &app());
+        let redemption = Redemption { code, client, access: None, refresh: None, event: &told, now };
+        bench.one.redeem_code(&redemption).await.unwrap()
+    };
     assert_eq!(redeem(precise).await, 0);
     // Whole seconds are written without a fraction and still come before the rest of the second.
     let whole = at(60) - TimeDelta::nanoseconds(123_456_000);

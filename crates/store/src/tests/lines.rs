@@ -1,10 +1,15 @@
 //! Consents, grants, codes and tokens: what is above ends what is below.
 
+use audit::EventKind;
 use consent::{ConsentUpsert, ConsentWithdrawal};
 use mfa::session::SessionEnd;
-use tokens::grant::{GrantEnd, RefreshKind};
+use tokens::{
+    grant::{GrantEnd, RefreshKind},
+    presented::Above,
+};
 
 use super::{Bench, commit, fixtures::*, suite};
+use crate::hot::{Redemption, RefreshUse, Rotation};
 
 suite!(
     interactions_round_trip,
@@ -22,7 +27,7 @@ suite!(
 
 async fn interactions_round_trip(bench: Bench) {
     let record = interaction();
-    commit!(bench.one, tx => tx.insert_interaction(&record));
+    bench.one.begin_interaction(&record).await.unwrap();
     assert_eq!(bench.other.interaction(record.id).await.unwrap(), Some(record.clone()));
     assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 2, at(5))), 0);
     assert_eq!(commit!(bench.one, tx => tx.complete_interaction(record.id, 1, at(5))), 1);
@@ -37,7 +42,12 @@ async fn bcp_20_codes_are_bound_and_expire(bench: Bench) {
     assert_eq!((read, &line.grant), (code(), &grant()));
     assert_eq!(line.user_roles, ["account-viewer"]);
     assert!(line.live(&catalogue(), at(1)).is_ok());
-    let redeem = async |client: &str, now| commit!(bench.one, tx => tx.redeem_code(&code().digest, &client.parse().unwrap(), now));
+    let told = event(1, EventKind::CodeRedeemed);
+    let redeem = async |client: &str, now| {
+        let (code, client) = (&code().digest, &client.parse().unwrap());
+        let redemption = Redemption { code, client, access: None, refresh: None, event: &told, now };
+        bench.one.redeem_code(&redemption).await.unwrap()
+    };
     assert_eq!(redeem("pocketwise", at(1)).await, 0);
     assert_eq!(redeem("ledgerline", at(60)).await, 0);
     assert_eq!(redeem("ledgerline", at(59)).await, 1);
@@ -58,15 +68,25 @@ async fn bcp_09_refresh_tokens_age(bench: Bench) {
     });
     let (read, line) = bench.other.refresh_token(&stable.digest).await.unwrap().unwrap();
     assert_eq!((&read, &line.grant), (&stable, &grant()));
-    let rotate = async |digest, now| commit!(bench.one, tx => tx.rotate_refresh(&digest, now));
+    let told = event(1, EventKind::TokenRefreshed);
+    let successor = tokens::grant::RefreshRecord { digest: digest("next"), ..refresh(RefreshKind::Rotating) };
+    let rotate = async |presented, now| {
+        let (presented, successor) = (&presented, &successor);
+        let rotation = Rotation { presented, successor, access: None, event: &told, now };
+        bench.one.rotate_refresh(&rotation).await.unwrap()
+    };
     assert_eq!(rotate(stable.digest, at(1)).await, 0, "a stable one is never spent");
     assert_eq!(rotate(rotating.digest, at(1000)).await, 0, "idle for too long");
     assert_eq!(rotate(rotating.digest, at(999)).await, 1);
     assert_eq!(rotate(rotating.digest, at(999)).await, 0);
-    let touch = async |to| commit!(bench.one, tx => tx.touch_refresh(&stable.digest, to));
-    assert_eq!((touch(at(2000)).await, touch(at(1500)).await, touch(at(3001)).await), (1, 0, 0));
-    let (read, _) = bench.other.refresh_token(&stable.digest).await.unwrap().unwrap();
-    assert_eq!(read.idle_expires_at, at(2000));
+    for (number, to) in [None, Some(at(2000)), Some(at(1500)), Some(at(3001))].into_iter().enumerate() {
+        let told = event(10 + number as u128, EventKind::TokenRefreshed);
+        let used = RefreshUse { presented: &stable.digest, idle_expires_at: to, access: None, event: &told };
+        bench.one.use_refresh(&used).await.unwrap();
+        let (read, _) = bench.other.refresh_token(&stable.digest).await.unwrap().unwrap();
+        let expected = if to.is_none() { stable.idle_expires_at } else { at(2000) };
+        assert_eq!(read.idle_expires_at, expected, "only ever forward, and never beyond the end");
+    }
 }
 
 async fn access_tokens_round_trip(bench: Bench) {
@@ -77,14 +97,17 @@ async fn access_tokens_round_trip(bench: Bench) {
         tx.insert_access_token(&with).await?;
         tx.insert_access_token(&without).await
     });
-    let (read, line) = bench.other.access_token(&with.digest).await.unwrap().unwrap();
-    assert_eq!((&read, line.map(|line| line.grant)), (&with, Some(grant())));
-    assert_eq!(bench.other.access_token(&without.digest).await.unwrap(), Some((without, None)));
+    let (read, above) = bench.other.access_token(&with.digest).await.unwrap().unwrap();
+    let Above::Grant(line) = above else { panic!("{above:?}") };
+    assert_eq!((&read, line.grant), (&with, grant()));
+    let (read, above) = bench.other.access_token(&without.digest).await.unwrap().unwrap();
+    assert_eq!(read, without);
+    assert!(matches!(above, Above::Client { enabled: true }), "{above:?}");
     assert_eq!(commit!(bench.one, tx => tx.revoke_access_token(&with.digest, at(7))), 1);
     assert_eq!(commit!(bench.one, tx => tx.revoke_access_token(&with.digest, at(8))), 0);
     let (read, _) = bench.other.access_token(&with.digest).await.unwrap().unwrap();
     assert_eq!(read.revoked_at, Some(at(7)));
-    assert_eq!(bench.other.access_token(&digest("unknown")).await.unwrap(), None);
+    assert!(bench.other.access_token(&digest("unknown")).await.unwrap().is_none());
 }
 
 async fn f2_17_the_line_has_the_consent_as_it_is_now(bench: Bench) {
@@ -111,12 +134,23 @@ async fn a_disabled_client_ends_what_it_holds(bench: Bench) {
     connected(&bench).await;
     let line = async || bench.other.grant_line(grant().id).await.unwrap().unwrap();
     assert!(line().await.live(&catalogue(), at(6)).is_ok());
-    assert!(bench.other.client_is_enabled(&app()).await.unwrap());
-    assert!(!bench.other.client_is_enabled(&"nobody".parse().unwrap()).await.unwrap());
+    let id = access_token(None).id;
+    let own = async |client: &str| {
+        let (denied, above) = bench.other.above_jwt(id, None, &client.parse().unwrap()).await.unwrap();
+        let Above::Client { enabled } = above else { panic!("{above:?}") };
+        assert!(!denied);
+        enabled
+    };
+    assert!(own("ledgerline").await);
+    assert!(!own("nobody").await);
+    let (_, above) = bench.other.above_jwt(id, Some(grant().id), &app()).await.unwrap();
+    assert!(matches!(above, Above::Grant(line) if line.grant == grant()));
+    let gone = protocol::GrantId(uuid::Uuid::from_u128(99));
+    assert!(matches!(bench.other.above_jwt(id, Some(gone), &app()).await.unwrap(), (false, Above::Nothing)));
     let disabled = tokens::client::ClientRecord { disabled: true, ..client() };
     commit!(bench.one, tx => tx.put_client(&disabled));
     assert_eq!(line().await.live(&catalogue(), at(6)).unwrap_err(), GrantEnd::ClientDisabled);
-    assert!(!bench.other.client_is_enabled(&app()).await.unwrap());
+    assert!(!own("ledgerline").await);
 }
 
 async fn a_withdrawal_kills_what_is_below(bench: Bench) {
@@ -128,8 +162,9 @@ async fn a_withdrawal_kills_what_is_below(bench: Bench) {
     assert_eq!(commit!(bench.one, tx => tx.withdraw_consent(&withdrawal(ALICE))), 0);
     // Issued by a node that had read the consent before: born dead.
     commit!(bench.other, tx => tx.insert_access_token(&access_token(Some(grant().id))));
-    let (_, line) = bench.one.access_token(&access_token(None).digest).await.unwrap().unwrap();
-    assert_eq!(line.unwrap().live(&catalogue(), at(6)).unwrap_err(), GrantEnd::ConsentWithdrawn);
+    let (_, above) = bench.one.access_token(&access_token(None).digest).await.unwrap().unwrap();
+    let Above::Grant(line) = above else { panic!("{above:?}") };
+    assert_eq!(line.live(&catalogue(), at(6)).unwrap_err(), GrantEnd::ConsentWithdrawn);
 }
 
 async fn bl_04_the_end_of_a_session_reaches_its_grants(bench: Bench) {
@@ -207,6 +242,7 @@ async fn denials_and_marks(bench: Bench) {
     assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 1);
     assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 0);
     assert!(bench.other.is_denied(id).await.unwrap());
-    let mark = async |kind| commit!(bench.one, tx => tx.mark_once(kind, &digest("jti"), at(60)));
+    assert!(bench.other.above_jwt(id, None, &app()).await.unwrap().0);
+    let mark = async |kind| bench.one.mark_once(kind, &digest("jti"), at(60)).await.unwrap();
     assert_eq!((mark("assertion").await, mark("assertion").await, mark("proof").await), (1, 0, 1));
 }

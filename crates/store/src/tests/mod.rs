@@ -3,12 +3,17 @@
 #![allow(clippy::cognitive_complexity, reason = "a test reads best as one list of assertions")]
 
 mod declared;
+mod facts;
 mod fixtures;
+mod hot;
+mod lanes;
 mod lines;
+mod migrations;
 mod opening;
 mod operating;
 mod people;
 mod races;
+mod rows;
 mod sweeping;
 
 use std::time::Duration;

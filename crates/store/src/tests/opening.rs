@@ -27,6 +27,14 @@ async fn every_statement_is_understood(bench: Bench) {
         assert!(prepared.is_ok(), "{name}: {prepared:?}");
     }
     assert!(seen.len() > 50);
+    let own = match &bench.one {
+        Store::Postgres(..) => sql::hot::postgres::ALL,
+        Store::Sqlite(_) => sql::hot::sqlite::ALL,
+    };
+    for (name, text) in own.iter().copied() {
+        let prepared = on_store!(&bench.one, db => db.prepare(text.into_sql_str()).await.map(drop));
+        assert!(prepared.is_ok(), "{name}: {prepared:?}");
+    }
 }
 
 async fn schema(url: String) {

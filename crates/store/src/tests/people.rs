@@ -112,7 +112,7 @@ async fn se_03_attempts_are_counted_once(bench: Bench) {
     let account = digest("alice");
     let policy = ThrottlePolicy::default();
     let count =
-        async |reservation: AttemptReservation| commit!(bench.one, tx => tx.reserve_attempt(&reservation));
+        async |reservation: AttemptReservation| bench.one.reserve_attempt(&reservation).await.unwrap();
     let mut before = bench.other.attempts(&account).await.unwrap();
     assert_eq!(before, mfa::Attempts::default());
     for failures in 1..4 {
@@ -146,8 +146,8 @@ async fn se_01_sessions_are_renewed(bench: Bench) {
     assert_eq!(bench.other.session_by_digest(&before.digest).await.unwrap(), None);
     assert_eq!(bench.other.session(before.id).await.unwrap(), Some(session.clone()));
 
-    commit!(bench.one, tx => tx.touch_session(&SessionTouch { id: before.id, at: at(90) }));
-    commit!(bench.one, tx => tx.touch_session(&SessionTouch { id: before.id, at: at(80) }));
+    bench.one.touch_session(&SessionTouch { id: before.id, at: at(90) }).await.unwrap();
+    bench.one.touch_session(&SessionTouch { id: before.id, at: at(80) }).await.unwrap();
     assert_eq!(bench.other.session(before.id).await.unwrap().unwrap().last_seen_at, at(90));
 
     let stranger = protocol::UserId(uuid::Uuid::from_u128(2));

@@ -12,7 +12,7 @@ use tokens::redirect::RedirectFault;
 use crate::{
     App,
     browser::Visit,
-    cookies,
+    cookies, evidence,
     form::{FormBody, FormFault},
     pages::ProblemKind,
     response::{authorization, see_other},
@@ -38,6 +38,8 @@ pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery
             response
         }
         Ok(Authorization::Local(fault)) => {
+            let (error, reason) = local_reason(fault);
+            evidence::unanswerable_authorization(error, reason);
             let detail = Some(local_detail(fault).to_owned());
             visit.problem(&app, StatusCode::BAD_REQUEST, ProblemKind::BadRequest, detail)
         }
@@ -56,6 +58,16 @@ pub async fn post(State(app): State<App>, visit: Visit, request: Request) -> Res
             }
             see_other(&format!("/authorize?{query}"))
         }
+    }
+}
+
+/// The same in two words, for whoever counts.
+const fn local_reason(fault: RedirectFault) -> (&'static str, &'static str) {
+    match fault {
+        RedirectFault::ClientIdMissing => ("invalid_request", "client_id_missing"),
+        RedirectFault::UnknownClient => ("invalid_client", "unknown_client"),
+        RedirectFault::RedirectUriMissing => ("invalid_request", "redirect_uri_missing"),
+        RedirectFault::NotRegistered => ("invalid_request", "redirect_uri_not_registered"),
     }
 }
 

@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::{
     App,
     endpoints::authorization,
+    evidence,
     form::FormBody,
     limits::{ClientShare, fields},
     request::Caller,
@@ -27,6 +28,7 @@ pub async fn token(State(app): State<App>, Caller(context): Caller, request: Req
     };
     let share = ClientShare::new(&app.limits);
     let answer = app.service.token(&context, header.as_deref(), &body, &|client| share.admit(client)).await;
+    evidence::token(body.get("grant_type"), &answer);
     let response = match answer {
         Err(error) => trouble(&error),
         Ok(Ok(response)) => Json(response).into_response(),
@@ -46,7 +48,9 @@ pub async fn introspect(State(app): State<App>, Caller(context): Caller, request
         Ok(body) => body,
         Err(fault) => return form_error(&fault),
     };
-    match app.service.introspect(&context, header.as_deref(), &body).await {
+    let answer = app.service.introspect(&context, header.as_deref(), &body).await;
+    evidence::introspection(&answer);
+    match answer {
         Err(error) => trouble(&error),
         Ok(Ok(response)) => Json(response).into_response(),
         Ok(Err(refusal)) => {

@@ -1,9 +1,8 @@
-//! The layer before the routes of a class: counts the caller's address, refuses or lets through, and
+//! What stands before the routes of a class: counts the caller's address, refuses or lets through, and
 //! tells the caller how it stands.
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
-    middleware::Next,
+    extract::{FromRequestParts, Request},
     response::Response,
 };
 use flows::RequestContext;
@@ -11,44 +10,32 @@ use flows::RequestContext;
 use crate::{
     App,
     browser::Visit,
-    limits::{Class, Standing, Verdict, fields},
+    limits::{Class, Limits, Standing, Verdict, fields},
     wire,
 };
 
-/// A class together with what counts it.
-#[derive(Clone)]
-pub struct Guard {
-    /// The counts.
-    pub app: App,
-    /// Which of them.
-    pub class: Class,
-}
-
-/// Lets a request pass, or answers 429: JSON for programs, a page for people. No body is read before.
-pub async fn limit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let Guard { app, class } = guard;
-    let address = request.extensions().get::<RequestContext>().and_then(|context| context.address);
-    let Some(verdict) = app.limits.address(class, address) else {
-        return told(next.run(request).await, None);
-    };
-    fields::count(&verdict);
-    match verdict {
-        Verdict::Within(standing) => told(next.run(request).await, Some(standing)),
-        Verdict::Beyond(standing) if class == Class::Endpoint => {
-            let refusal = fields::refusal(wire::limited("address"), standing.reset);
-            told(refusal, Some(standing))
-        }
-        Verdict::Beyond(standing) => {
-            let (mut parts, _) = request.into_parts();
-            let Ok(visit) = Visit::from_request_parts(&mut parts, &app).await;
-            let page = visit.wait(&app, i64::try_from(standing.reset).unwrap_or(i64::MAX));
-            told(page, Some(standing))
-        }
+impl Limits {
+    /// Counts a request of a class; `None` where nothing is limited.
+    pub(crate) fn ask(&self, class: Class, request: &Request) -> Option<Verdict> {
+        let address = request.extensions().get::<RequestContext>().and_then(|context| context.address);
+        let verdict = self.address(class, address);
+        verdict.iter().for_each(fields::count);
+        verdict
     }
 }
 
+/// Answers 429: JSON for programs, a page for people. No body is read before.
+pub async fn refuse(app: &App, class: Class, request: Request, standing: Standing) -> Response {
+    if class == Class::Endpoint {
+        return fields::refusal(wire::limited("address"), standing.reset);
+    }
+    let (mut parts, _) = request.into_parts();
+    let Ok(visit) = Visit::from_request_parts(&mut parts, app).await;
+    visit.wait(app, i64::try_from(standing.reset).unwrap_or(i64::MAX))
+}
+
 /// Writes how the address stands and, where a handler noted it, how the client does.
-fn told(mut response: Response, address: Option<Standing>) -> Response {
+pub fn told(mut response: Response, address: Option<Standing>) -> Response {
     let client = response.extensions_mut().remove::<Standing>();
     for standing in address.iter().chain(&client) {
         fields::write(&mut response, standing);

@@ -104,26 +104,24 @@ fn answers_say_how_the_caller_stands() {
     assert_eq!(all(fields::RATELIMIT), ["\"page\";r=598;t=1", "\"client\";r=0;t=7"]);
 }
 
-#[tokio::test]
-async fn too_large_a_header_is_refused() {
-    use axum::{Router, body::Body, extract::Request, middleware::from_fn, routing::get};
+#[test]
+fn too_large_a_header_is_refused() {
+    use axum::{body::Body, extract::Request};
     use http::StatusCode;
-    use tower::ServiceExt;
 
-    let router = Router::new().route("/", get(|| async { "seen" })).layer(from_fn(header::bound));
     let with = |fields: usize, length: usize, query: usize| {
         let mut request = Request::builder().uri(format!("/?{}", "q".repeat(query)));
         for field in 0..fields {
             request = request.header(format!("x-{field}"), "v".repeat(length));
         }
-        router.clone().oneshot(request.body(Body::empty()).unwrap())
+        header::excess(&request.body(Body::empty()).unwrap())
     };
     for (fields, length, query, expected) in [
-        (header::MAX_FIELDS, 1, 8_000, StatusCode::OK),
-        (header::MAX_FIELDS + 1, 1, 1, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        (2, header::MAX_BYTES / 2, 1, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        (1, 1, header::MAX_TARGET, StatusCode::URI_TOO_LONG),
+        (header::MAX_FIELDS, 1, 8_000, None),
+        (header::MAX_FIELDS + 1, 1, 1, Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
+        (2, header::MAX_BYTES / 2, 1, Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
+        (1, 1, header::MAX_TARGET, Some(StatusCode::URI_TOO_LONG)),
     ] {
-        assert_eq!(with(fields, length, query).await.unwrap().status(), expected);
+        assert_eq!(with(fields, length, query), expected);
     }
 }

@@ -1,0 +1,183 @@
+//! The writes of every request, each all or nothing, in two forms: on PostgreSQL one statement, whose
+//! parts hang on the one that may happen only once; on SQLite, inside a transaction, the statement that
+//! may happen only once and then everything else as one text. This is the one place where the engines
+//! have different statements for the same verb.
+//!
+//! A verb binds the same parameters for both. Every verb's first are those of its audit event, `$1` to
+//! `$15`. In PostgreSQL's form the last part's number of rows is the answer of the verb.
+
+use super::{audit::columns as event_columns, consents::columns as consent_columns};
+
+/// The event in `$1` to `$15`.
+macro_rules! event {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO audit_events (",
+            event_columns!(),
+            ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15",
+            $from
+        )
+    };
+}
+
+/// The opaque access token in `$16` to `$23`, if there is one.
+macro_rules! access {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO access_tokens (digest, id, grant_id, client_id, claims, issued_at, expires_at, revoked_at)
+            SELECT $16, $17, $18, $19, $20, $21, $22, $23",
+            $from
+        )
+    };
+}
+
+/// The refresh token in `$24` to `$31`, if there is one.
+macro_rules! refresh {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO refresh_tokens (digest, grant_id, client_id, kind, issued_at, idle_expires_at, expires_at,
+                consumed_at)
+            SELECT $24, $25, $26, $27, $28, $29, $30, $31",
+            $from
+        )
+    };
+}
+
+/// The grant in `$16` to `$29`.
+macro_rules! grant {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO grants (id, consent_id, client_id, user_id, session_id, session_bound, scope, audience,
+                auth_time, acr, amr, created_at, revoked_at, expires_at)
+            SELECT $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29",
+            $from
+        )
+    };
+}
+
+/// The code in `$30` to `$39`.
+macro_rules! code {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO codes (digest, grant_id, client_id, redirect_uri, code_challenge, nonce, issued_at,
+                expires_at, keep_until, consumed_at)
+            SELECT $30, $31, $32, $33, $34, $35, $36, $37, $38, $39",
+            $from
+        )
+    };
+}
+
+/// The event of a consent, in `$53` to `$67`.
+macro_rules! consent_event {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO audit_events (",
+            event_columns!(),
+            ") SELECT $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, $64, $65, $66, $67",
+            $from
+        )
+    };
+}
+
+/// The session in `$31` to `$42`.
+macro_rules! session {
+    () => {
+        "INSERT INTO sessions (id, digest, user_id, auth_time, acr, amr, created_at, last_seen_at, expires_at,
+            ended_at, user_agent, address)
+        SELECT $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42"
+    };
+}
+
+/// The event in `$16` to `$30`.
+macro_rules! second_event {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO audit_events (",
+            event_columns!(),
+            ") SELECT $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30",
+            $from
+        )
+    };
+}
+
+/// PostgreSQL's forms.
+pub(crate) mod postgres {
+    use super::*;
+
+    statements! {
+        /// Spends the code `$32` of client `$34` at `$33`. At most one caller, on any node, changes a row.
+        REDEEM_CODE = concat!("WITH spent AS (UPDATE codes SET consumed_at = $33
+            WHERE digest = $32 AND client_id = $34 AND consumed_at IS NULL AND expires_at > $33 RETURNING 1),
+        access AS (", access!(" FROM spent WHERE $16::bytea IS NOT NULL"), "),
+        refresh AS (", refresh!(" FROM spent WHERE $24::bytea IS NOT NULL"), ")
+        ", event!(" FROM spent"));
+
+        /// Spends the refresh token `$32` at `$33`. At most one caller, on any node, changes a row.
+        ROTATE_REFRESH = concat!("WITH spent AS (UPDATE refresh_tokens SET consumed_at = $33
+            WHERE digest = $32 AND kind = 'rotating' AND consumed_at IS NULL AND expires_at > $33
+                AND idle_expires_at > $33 RETURNING 1),
+        access AS (", access!(" FROM spent WHERE $16::bytea IS NOT NULL"), "),
+        refresh AS (", refresh!(" FROM spent"), ")
+        ", event!(" FROM spent"));
+
+        /// Moves the idle end of the refresh token `$24` on to `$25`, unless that is null.
+        USE_REFRESH = concat!("WITH touched AS (UPDATE refresh_tokens SET idle_expires_at = $25
+            WHERE digest = $24 AND consumed_at IS NULL AND idle_expires_at < $25 AND expires_at >= $25),
+        access AS (", access!(" WHERE $16::bytea IS NOT NULL"), ")
+        ", event!(""));
+
+        /// An opaque access token of no grant.
+        ISSUE_ACCESS = concat!("WITH access AS (", access!(""), ")
+        ", event!(""));
+
+        /// Under a consent that stands, where no page was shown.
+        ISSUE_CODE = concat!("WITH granted AS (", grant!(""), "), coded AS (", code!(""), ")
+        ", event!(""));
+
+        /// The same at the end of the interaction `$40` in version `$41`.
+        ISSUE_CODE_ENDING = concat!("WITH done AS (UPDATE interactions SET completed_at = $42,
+                version = version + 1
+            WHERE id = $40 AND version = $41 AND completed_at IS NULL RETURNING 1),
+        granted AS (", grant!(" FROM done"), "), coded AS (", code!(" FROM done"), ")
+        ", event!(" FROM done"));
+
+        /// The same with the consent in `$43` to `$52`, which is new if `$68` is null, else written at
+        /// version `$68`. The interaction, if there is one, is locked before the consent is touched and
+        /// ended after it, so that neither changes without the other.
+        ISSUE_CODE_CONSENTING = concat!("WITH open AS (SELECT 1 FROM interactions
+            WHERE id = $40 AND version = $41 AND completed_at IS NULL FOR UPDATE),
+        asked AS (SELECT 1 FROM open UNION ALL SELECT 1 WHERE $40::uuid IS NULL),
+        created AS (INSERT INTO consents (", consent_columns!(), ")
+            SELECT $43, $44, $45, $46, $47, $48, $49, $50, $51, $52 FROM asked WHERE $68::bigint IS NULL
+            ON CONFLICT (user_id, client_id) WHERE withdrawn_at IS NULL DO NOTHING RETURNING 1),
+        replaced AS (UPDATE consents SET scope = $46, resources = $47, updated_at = $49, expires_at = $50,
+                version = $52
+            FROM asked WHERE id = $43 AND user_id = $44 AND version = $68 AND withdrawn_at IS NULL RETURNING 1),
+        answered AS (SELECT 1 FROM created UNION ALL SELECT 1 FROM replaced),
+        done AS (UPDATE interactions SET completed_at = $42, version = version + 1
+            FROM answered WHERE id = $40),
+        told AS (", consent_event!(" FROM answered"), "),
+        granted AS (", grant!(" FROM answered"), "), coded AS (", code!(" FROM answered"), ")
+        ", event!(" FROM answered"));
+
+        /// A sign-in: the session and both events.
+        START_SESSION = concat!("WITH started AS (", session!(), "), told AS (", event!(""), ")
+        ", second_event!(""));
+    }
+}
+
+/// SQLite's forms: what follows the statement that may happen only once.
+pub(crate) mod sqlite {
+    use super::*;
+
+    statements! {
+        AFTER_SPENDING = concat!(access!(" WHERE $16 IS NOT NULL"), "; ",
+            refresh!(" WHERE $24 IS NOT NULL"), "; ", event!(""));
+        USE_REFRESH = concat!("UPDATE refresh_tokens SET idle_expires_at = $25
+            WHERE digest = $24 AND consumed_at IS NULL AND idle_expires_at < $25 AND expires_at >= $25; ",
+            access!(" WHERE $16 IS NOT NULL"), "; ", event!(""));
+        ISSUE_ACCESS = concat!(access!(""), "; ", event!(""));
+        ISSUE_CODE = concat!(grant!(""), "; ", code!(""), "; ", event!(""));
+        START_SESSION = concat!(session!(), "; ", event!(""), "; ", second_event!(""));
+    }
+}
