@@ -40,6 +40,13 @@ pub struct Processes {
     pub postgres: Option<u32>,
 }
 
+impl Processes {
+    /// The CPU seconds that they have used.
+    pub fn used(self) -> (f64, Option<f64>) {
+        (cpu::seconds(self.server), self.postgres.map(cpu::seconds))
+    }
+}
+
 /// One loop of a scenario: answers whether the request went as expected.
 pub trait Work: Send + 'static {
     /// One request, or one flow.
@@ -54,11 +61,21 @@ pub async fn measure<W: Work>(
     time: Duration,
 ) -> Figures {
     let (workers, ..) = run(workers, warm).await;
-    let before = (cpu::seconds(processes.server), processes.postgres.map(cpu::seconds));
+    let before = processes.used();
     let began = now();
-    let (_, mut latencies, failed) = run(workers, time).await;
-    let wall = began.elapsed().as_secs_f64();
-    let after = (cpu::seconds(processes.server), processes.postgres.map(cpu::seconds));
+    let (_, latencies, failed) = run(workers, time).await;
+    figures(latencies, failed, began.elapsed(), processes, before)
+}
+
+/// Sums up what was measured in `wall`; `before` is what the processes had used when it began.
+pub fn figures(
+    mut latencies: Vec<Duration>,
+    failed: usize,
+    wall: Duration,
+    processes: Processes,
+    before: (f64, Option<f64>),
+) -> Figures {
+    let after = processes.used();
     latencies.sort_unstable();
     let done = latencies.len();
     let per = |seconds: f64| seconds * 1e6 / (done + failed).max(1) as f64;
@@ -71,7 +88,7 @@ pub async fn measure<W: Work>(
         failed,
         server: per(after.0 - before.0),
         postgres: after.1.zip(before.1).map(|(after, before)| per(after - before)),
-        rate: done as f64 / wall,
+        rate: done as f64 / wall.as_secs_f64(),
         p50: at(0.5),
         p99: at(0.99),
         resident: cpu::resident(processes.server),
@@ -107,6 +124,6 @@ async fn run<W: Work>(workers: Vec<W>, time: Duration) -> (Vec<W>, Vec<Duration>
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement needs the machine's clock")]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }

@@ -4,12 +4,13 @@
 //! per request (from /proc, all threads), PostgreSQL's CPU beside it, throughput, latencies and
 //! resident memory. CPU per request is the figure that survives a noisy machine.
 //!
-//! `cargo build --release -p chancery && cargo run --release -p bench [seconds]`
+//! `cargo build --release -p chancery && cargo run --release -p bench [seconds [engine]]`
 
 #![allow(clippy::print_stdout, reason = "a table is what this program is for")]
 
 mod cpu;
 mod drive;
+mod rush;
 mod scenarios;
 
 use std::{path::Path, process::Command, time::Duration};
@@ -23,13 +24,19 @@ const WARM: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() {
+    if std::env::args().nth(1).as_deref() == Some(rush::CUSTOMERS) {
+        return rush::customers(&std::env::args().nth(2).expect("the issuer is the second argument")).await;
+    }
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(8);
     let time = Duration::from_secs(seconds);
     println!(
         "| scenario | engine | server CPU µs | PostgreSQL CPU µs | req/s | p50 µs | p99 µs | RSS MiB | requests | failed |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
-    for engine in ["sqlite", "postgres"] {
+    let only = std::env::args().nth(2);
+    for engine in
+        ["sqlite", "postgres"].into_iter().filter(|engine| only.as_deref().is_none_or(|only| only == *engine))
+    {
         let directory = tempdir().expect("a temporary directory can be made");
         let url = match engine {
             "sqlite" => format!("sqlite:{}", directory.path().join("bench.db").display()),
@@ -49,15 +56,16 @@ async fn run(engine: &str, url: &str, directory: &Path, time: Duration) {
         std::env::var("BENCH_CONFIG").unwrap_or_default()
     );
     std::fs::write(&config, text).expect("the configuration can be written");
+    let bank = directory.join("bank.toml");
+    std::fs::write(&bank, scenarios::bank()).expect("the bank can be written");
+    let bank = bank.display().to_string();
     let binary = workspace_root().join("target/release/chancery");
     let chancery = || {
         let mut command = Command::new(&binary);
         command.arg("--config").arg(&config);
         command
     };
-    for arguments in
-        [&["migrate"][..], &["apply", "--yes", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/src/bank.toml")]]
-    {
+    for arguments in [&["migrate"][..], &["apply", "--yes", "-f", &bank]] {
         let done = chancery()
             .args(arguments)
             .output()
@@ -111,6 +119,11 @@ async fn scenarios(engine: &str, issuer: &str, processes: Processes, time: Durat
         engine,
         &go(logins, processes, time).await,
     );
+
+    let (idle, busy) = rush::rush(issuer, processes, time).await;
+    row("client_credentials, 100 a second, idle", engine, &idle);
+    row(&format!("the same during {} logins at once", rush::LOGINS), engine, &busy);
+    println!("p99 during the logins is {:.2} times its idle value", busy.p99 / idle.p99);
 }
 
 async fn go<W: Work>(workers: Vec<W>, processes: Processes, time: Duration) -> Figures {

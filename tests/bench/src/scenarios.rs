@@ -140,9 +140,27 @@ impl Work for Login {
     }
 }
 
-/// The customer.
+const PASSWORD: &str = "harbour-lantern-violet";
+
+/// How many customers there are beside alice, so that few of a rush share an account and its delay.
+const CUSTOMERS: u64 = 100;
+
+/// The bank, as a file for `chancery apply`.
+pub fn bank() -> String {
+    let customers = (0..CUSTOMERS).map(|number| {
+        format!("\n[[user]]\nusername = \"customer-{number}\"\npassword = \"{PASSWORD}\"\nroles = [\"account-viewer\"]\nsecond_factor = \"if-enrolled\"\n")
+    });
+    std::iter::once(include_str!("bank.toml").to_owned()).chain(customers).collect()
+}
+
+/// The customer that most scenarios are about.
 pub fn alice() -> Person {
-    Person::new("alice", "harbour-lantern-violet")
+    Person::new("alice", PASSWORD)
+}
+
+/// One of the others.
+pub fn customer(number: u64) -> Person {
+    Person::new(&format!("customer-{}", number % CUSTOMERS), PASSWORD)
 }
 
 /// The confidential client.

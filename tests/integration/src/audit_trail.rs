@@ -22,14 +22,14 @@ use crate::{
 };
 
 async fn trail(bank: &Bank) -> Vec<Event> {
-    let mut events = bank.service.store().audit_events(&AuditFilter::default(), 10_000).await.unwrap();
+    let mut events = bank.trail(&AuditFilter::default(), 10_000).await;
     events.reverse();
     events
 }
 
 async fn last(bank: &Bank, kind: EventKind) -> Event {
     let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
-    let events = bank.service.store().audit_events(&filter, 1).await.unwrap();
+    let events = bank.trail(&filter, 1).await;
     // Events of one instant have no order: what a test does next is later.
     bank.advance(TimeDelta::seconds(1));
     events.into_iter().next().unwrap_or_else(|| panic!("no {kind} event"))

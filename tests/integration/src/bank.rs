@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flows::{Clock, Policies, Service, SystemRandom, declare::DeclaredPassword, service::Parts};
 use jose::Algorithm;
 use keys::{KeyEncryptionKey, Sealer, SigningKeyRecord};
-use mfa::{HashingParams, PasswordHash, Pepper, SecondFactorPolicy};
+use mfa::{HashMemory, HashingParams, PasswordHash, Pepper, SecondFactorPolicy};
 use store::{AuditFilter, Store, StoreOptions};
 use testkit::{Browser, ClientAuth, Departure, Person, RelyingParty, ResourceServer, TempDir};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -225,7 +225,13 @@ impl Bank {
     /// How many audit events of a kind there are.
     pub async fn audited(&self, kind: audit::EventKind) -> usize {
         let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
-        self.service.store().audit_events(&filter, 1000).await.unwrap().len()
+        self.trail(&filter, 1000).await.len()
+    }
+
+    /// The newest audit events, those included that wait for their batch.
+    pub async fn trail(&self, filter: &AuditFilter, limit: u32) -> Vec<audit::Event> {
+        self.service.settle_audit().await.unwrap();
+        self.service.store().audit_events(filter, limit).await.unwrap()
     }
 }
 
@@ -274,7 +280,14 @@ fn hashed(password: DeclaredPassword) -> DeclaredPassword {
     let DeclaredPassword::Plain(plain) = password else { return password };
     let mut hashes = HASHES.lock().unwrap();
     let hash = hashes.entry(plain.expose().to_owned()).or_insert_with(|| {
-        mfa::hash(&plain, &Pepper::new([9; 32]), HashingParams::default(), [3; 16]).unwrap()
+        mfa::hash(
+            &plain,
+            &Pepper::new([9; 32]),
+            HashingParams::default(),
+            [3; 16],
+            &mut HashMemory::default(),
+        )
+        .unwrap()
     });
     DeclaredPassword::Hash(hash.clone())
 }

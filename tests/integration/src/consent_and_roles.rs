@@ -325,3 +325,16 @@ async fn f2_32_giving_up_at_the_second_factor_tells_the_app() {
     let page = visit.person.walk(&visit.browser, page, "otp-submit", visit.bank.now()).await;
     assert_eq!(visit.press(&page, "cancel").await.departed().error(), "access_denied");
 }
+
+#[tokio::test]
+async fn a_deleted_client_is_not_declared_back_to_life() {
+    let bank = Bank::open().await;
+    crate::steps::tokens_for(&bank, &bank.app("web-app"), "openid").await;
+    let id = "web-app".parse().unwrap();
+    let deleted = bank.service.operate("tester").delete_client(&id).await.unwrap().unwrap();
+    assert!(!deleted.removed, "a consent names it");
+    let again = "[[client]]\nclient_id = \"web-app\"\nclient_name = \"Web App\"\n\
+                 redirect_uris = [\"https://web.example/cb\"]\nscope = \"openid\"\n";
+    let refusal = bank.declare(again).await.unwrap_err();
+    assert!(refusal.contains("web-app was deleted"), "{refusal}");
+}

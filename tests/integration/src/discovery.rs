@@ -380,3 +380,50 @@ async fn oc_22_keys_rotate_without_a_token_that_nobody_can_verify() {
     assert!(!known.contains(&signers[0]), "a retired key is withdrawn in the end");
     assert!(most <= 6, "two algorithms: active, announced, retired");
 }
+
+/// The documents are rendered once and named by their content: who has them is told so, until what they
+/// say has changed.
+#[tokio::test]
+async fn oc_22_oc_26_documents_are_revalidated_until_they_change() {
+    let bank = Bank::with(Engine::Sqlite, |policies| {
+        let days = TimeDelta::days(1);
+        let algorithms = [Algorithm::Rs256, Algorithm::Es256];
+        policies.rotation = RotationPolicy::new(&algorithms, days * 10, days, days * 7).unwrap();
+    })
+    .await;
+    let app = bank.app("web-app");
+    let ask = async |path: &str, known: &str| {
+        answer(app.http().get(app.endpoint(path)).header("if-none-match", known)).await
+    };
+    let mut tags = Vec::new();
+    for path in [OIDC, OAUTH, "/jwks"] {
+        let full = app.get(path).await.expect(200);
+        let tag = full.header("etag").unwrap().to_owned();
+        let known = ask(path, &format!("\"other\", {tag}")).await.expect(304);
+        assert!(known.text.is_empty());
+        for name in ["etag", "cache-control", "x-content-type-options", "access-control-allow-origin"] {
+            assert_eq!(known.header(name), full.header(name), "{path} {name}");
+        }
+        assert_eq!(ask(path, "\"other\"").await.expect(200).text, full.text);
+        tags.push(tag);
+    }
+    assert_eq!(tags[0], tags[1]);
+    assert_ne!(tags[0], tags[2]);
+
+    // A scope is new in the metadata, and not in the keys.
+    let scope = "[[scope]]\nname = 'new:scope'\ntitle = 'New'\ndescription = 'New.'\n\
+                 audience = 'https://api.bank.example'\nroles = ['account-viewer']\n";
+    bank.declare(scope).await.unwrap();
+    let fresh = ask(OIDC, &tags[0]).await.expect(200);
+    assert!(strings(&fresh["scopes_supported"]).contains(&"new:scope"));
+    assert_ne!(fresh.header("etag"), Some(tags[0].as_str()));
+    ask("/jwks", &tags[2]).await.expect(304);
+
+    // Keys are announced in the keys, and not in the metadata.
+    bank.advance(TimeDelta::days(9));
+    bank.service.tend_signing_keys().await.unwrap();
+    bank.service.reload().await.unwrap();
+    let keys = ask("/jwks", &tags[2]).await.expect(200);
+    assert_eq!(keys_of(&keys).len(), 4, "two active, two announced");
+    ask(OIDC, fresh.header("etag").unwrap()).await.expect(304);
+}

@@ -30,8 +30,8 @@ const AROUND: &[(&str, &[&str])] = &[
     ("bench", &["testkit"]),
 ];
 
-/// May use every room: it tests them.
-const INTEGRATION: &str = "integration";
+/// May use every room: they test them.
+const TESTING: [&str; 2] = ["integration", "fuzz"];
 
 /// Rooms whose decisions are pure: values in, data out.
 const PURE: &[&str] = &["protocol", "jose", "audit", "keys", "consent", "mfa", "tokens"];
@@ -42,9 +42,13 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("josekit", &["jose", "bank-api"]),
     ("openidconnect", &["federation", "fintech-app"]),
     ("openssl", &["jose"]),
+    ("opentelemetry", &["chancery"]),
+    ("opentelemetry-otlp", &["chancery"]),
+    ("opentelemetry_sdk", &["chancery"]),
     ("oxide-auth", &["tokens"]),
     ("reqwest", &["outbound", "federation", "bank-api", "fintech-app", "demo", "testkit", "bench"]),
     ("sqlx", &["store"]),
+    ("tracing-opentelemetry", &["chancery"]),
 ];
 
 /// What a pure room may not touch: runtimes, sockets, ambient randomness.
@@ -79,7 +83,7 @@ fn every_package_has_a_place() {
         let name = package.name.as_str();
         let is_room = manifest.starts_with(root.join("crates"));
         assert_eq!(rank(name).is_some(), is_room, "{name}: rooms are in crates/ and have a line in ROOMS");
-        let around = name == INTEGRATION || AROUND.iter().any(|(known, _)| *known == name);
+        let around = TESTING.contains(&name) || AROUND.iter().any(|(known, _)| *known == name);
         assert!(is_room || around, "{name} has no place in the house");
     }
 }
@@ -95,13 +99,14 @@ fn rooms_use_only_what_stands_to_their_left() {
             let allowed = match (rank(name), rank(used)) {
                 (Some(own), Some(other)) => other < own,
                 (None, Some(_)) => {
-                    name == INTEGRATION || AROUND.iter().any(|(n, rooms)| *n == name && rooms.contains(&used))
+                    TESTING.contains(&name)
+                        || AROUND.iter().any(|(n, rooms)| *n == name && rooms.contains(&used))
                 }
                 // The testkit serves the tests of all; the examples are started by the demo and by tests.
                 (_, None) if used == "testkit" => {
                     name == "bench" || uses(package, SHIPPED).all(|d| d != used)
                 }
-                (_, None) => name == "demo" || name == INTEGRATION,
+                (_, None) => name == "demo" || TESTING.contains(&name),
             };
             if !allowed {
                 wrong.push(format!("{name} may not use {used}"));
@@ -114,7 +119,7 @@ fn rooms_use_only_what_stands_to_their_left() {
 #[test]
 fn third_party_crates_stay_in_their_rooms() {
     let mut wrong = Vec::new();
-    for package in metadata().packages.iter().filter(|p| p.name.as_str() != INTEGRATION) {
+    for package in metadata().packages.iter().filter(|p| !TESTING.contains(&p.name.as_str())) {
         let name = package.name.as_str();
         for used in uses(package, SHIPPED) {
             let kept = KEEPERS.iter().any(|(krate, keepers)| *krate == used && !keepers.contains(&name));

@@ -5,6 +5,8 @@ mod account;
 #[cfg(test)]
 mod audit_trail;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bank;
@@ -16,6 +18,10 @@ mod consent_and_roles;
 mod cors;
 #[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
@@ -32,6 +38,8 @@ mod oidc_prompts;
 mod oidc_responses;
 #[cfg(test)]
 mod oidc_tokens;
+#[cfg(test)]
+mod operations_guide;
 #[cfg(test)]
 mod page_headers;
 #[cfg(test)]
@@ -63,6 +71,8 @@ mod rfc9700_forgery;
 #[cfg(test)]
 mod rfc9700_redirects;
 #[cfg(test)]
+mod rotation_under_load;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod second_factor;
@@ -70,5 +80,7 @@ mod second_factor;
 mod sign_in;
 #[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod visits;

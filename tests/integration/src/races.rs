@@ -185,7 +185,7 @@ async fn failures(bank: &Bank) -> BTreeMap<String, usize> {
         ..store::AuditFilter::default()
     };
     let mut counts = BTreeMap::new();
-    for event in bank.service.store().audit_events(&filter, 1000).await.unwrap() {
+    for event in bank.trail(&filter, 1000).await {
         *counts.entry(event.reason.unwrap_or_default()).or_default() += 1;
     }
     counts

@@ -22,11 +22,19 @@ pub struct Answer {
 
 impl Answer {
     pub(crate) async fn from(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.expect("the server answers");
+        Self::of(request).await.expect("the server answers")
+    }
+
+    /// Sends a request to a server that may be away.
+    ///
+    /// # Errors
+    /// When nobody answers, the answer does not arrive whole, or time runs out.
+    pub async fn of(request: reqwest::RequestBuilder) -> Result<Self, reqwest::Error> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("the body arrives");
+        let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self { status, headers, text, json }
+        Ok(Self { status, headers, text, json })
     }
 
     /// Returns itself when the status is `status`.

@@ -45,8 +45,16 @@ impl Browser {
 
     /// Opens an address, as if typed or followed from another site, and follows redirects within its site.
     pub async fn open(&self, url: impl AsRef<str>) -> Page {
+        answered(self.try_open(url).await)
+    }
+
+    /// The same where the server may be away: an error is a request that nobody answered.
+    ///
+    /// # Errors
+    /// When a connection fails or ends too early, or time runs out.
+    pub async fn try_open(&self, url: impl AsRef<str>) -> Result<Page, reqwest::Error> {
         let url = parse(url.as_ref());
-        self.navigate(self.client.get(url.clone()), url).await
+        self.try_navigate(self.client.get(url.clone()), url).await
     }
 
     /// Fills the fields by name, presses the button with this id, and follows where it leads.
@@ -57,15 +65,23 @@ impl Browser {
 
     /// Sends a form, with the `Origin` and `Sec-Fetch-Site` that browsers send along.
     pub async fn send(&self, form: Form) -> Page {
+        answered(self.try_send(form).await)
+    }
+
+    /// The same where the server may be away.
+    ///
+    /// # Errors
+    /// As [`Browser::try_open`].
+    pub async fn try_send(&self, form: Form) -> Result<Page, reqwest::Error> {
         let mut target = form.action.clone();
         if form.method == "GET" {
             target.query_pairs_mut().clear().extend_pairs(&form.fields);
         }
         if target.origin() != form.page.origin() {
-            return left(form.page, target, form.fields);
+            return Ok(left(form.page, target, form.fields));
         }
         if form.method == "GET" {
-            return self.navigate(self.client.get(target.clone()), target).await;
+            return self.try_navigate(self.client.get(target.clone()), target).await;
         }
         // Under `Referrer-Policy: no-referrer` browsers post with an opaque origin.
         let origin =
@@ -76,7 +92,7 @@ impl Browser {
             .header("origin", origin)
             .header("sec-fetch-site", "same-origin")
             .form(&form.fields);
-        self.navigate(request, target).await
+        self.try_navigate(request, target).await
     }
 
     /// Posts a form that comes from another site (`SameSite=Lax` cookies stay at home): what an attacker's
@@ -89,7 +105,7 @@ impl Browser {
             .header("origin", "https://elsewhere.example")
             .header("sec-fetch-site", "cross-site")
             .form(fields);
-        self.navigate(request, url).await
+        answered(self.try_navigate(request, url).await)
     }
 
     /// The value of a cookie that would be sent to `url`.
@@ -111,10 +127,10 @@ impl Browser {
         &self.client
     }
 
-    async fn navigate(&self, request: RequestBuilder, mut url: Url) -> Page {
+    async fn try_navigate(&self, request: RequestBuilder, mut url: Url) -> Result<Page, reqwest::Error> {
         let mut request = request;
         for _ in 0..20 {
-            let response = request.send().await.unwrap_or_else(|e| panic!("{url} does not answer: {e}"));
+            let response = request.send().await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             // The jar belongs to the profile; a request made without it (from another site) still sets cookies.
             self.keep_cookies(&headers, &url);
@@ -126,9 +142,9 @@ impl Browser {
                     url = next;
                 }
                 next => {
-                    let body = response.text().await.expect("the body arrives");
+                    let body = response.text().await?;
                     let departure = next.map(|url| Departure { parameters: query(&url), url });
-                    return Page { url, status, headers, body, departure };
+                    return Ok(Page { url, status, headers, body, departure });
                 }
             }
         }
@@ -139,6 +155,10 @@ impl Browser {
         let mut cookies = headers.get_all(reqwest::header::SET_COOKIE).iter();
         self.jar.set_cookies(&mut cookies, url);
     }
+}
+
+fn answered(page: Result<Page, reqwest::Error>) -> Page {
+    page.unwrap_or_else(|e| panic!("{} does not answer: {e}", e.url().map_or("the server", Url::as_str)))
 }
 
 fn left(from: Url, to: Url, fields: Vec<(String, String)>) -> Page {

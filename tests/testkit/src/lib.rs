@@ -18,6 +18,7 @@ mod process;
 mod relying_party;
 mod resource_server;
 pub mod scripts;
+pub mod sqlite;
 pub mod totp;
 
 pub use answer::{Answer, claims_of};
@@ -39,5 +40,7 @@ pub(crate) fn http_client(roots: &[&str]) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tls_certs_only(certificates)
+        // Before the server ends a connection that rests: a request on its way then would be lost.
+        .pool_idle_timeout(std::time::Duration::from_secs(5))
         .timeout(std::time::Duration::from_secs(30))
 }

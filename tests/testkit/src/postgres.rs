@@ -6,6 +6,10 @@
 //!
 //! The server refuses to run as root; there it runs as Debian's `postgres` user. Durability is off.
 
+mod cluster;
+
+pub use cluster::{Cluster, Stop};
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -67,6 +71,16 @@ pub fn postmaster() -> Option<u32> {
     SERVER.get_or_init(start).postmaster
 }
 
+/// Runs a statement on a database and returns its rows, columns separated by `|`.
+///
+/// # Panics
+/// When the statement fails.
+#[must_use]
+pub fn query(url: &str, sql: &str) -> Vec<String> {
+    let flags = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql];
+    run(Command::new(tool("psql")).args(flags)).lines().map(str::to_owned).collect()
+}
+
 fn start() -> Server {
     match std::env::var(EXISTING_SERVER) {
         Ok(url) if !url.is_empty() => {
@@ -83,51 +97,68 @@ fn start_cluster() -> Server {
     let dir = run(as_owner("mktemp").args(["-d", "/tmp/chancery-postgres-XXXXXXXX"]));
     let dir = Path::new(dir.trim());
     let watchdog = watch(dir, &bin);
+    let data = initialize(&initdb, dir);
+    let settings = if std::env::var_os(DURABLE).is_some() { "-c shared_buffers=256MB" } else { FORGETFUL };
+    let port = start_on_a_free_port(&bin, dir, settings);
+    let maintenance = url::Url::parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))
+        .expect("the address of our own server is a URL");
+    let postmaster = postmaster_of(&data);
+    Server { maintenance, psql: bin.join("psql"), postmaster, _watchdog: Some(watchdog) }
+}
+
+/// Makes an empty cluster in `dir`; returns its data directory.
+fn initialize(initdb: &Path, dir: &Path) -> PathBuf {
     let data = dir.join("data");
-    run(as_owner(&initdb).arg("-D").arg(&data).args([
+    run(as_owner(initdb).arg("-D").arg(&data).args([
         "--username=postgres",
         "--auth=trust",
         "--encoding=UTF8",
         "--no-locale",
         "--no-sync",
     ]));
-    let port = start_on_a_free_port(&bin, dir, &data);
-    let maintenance = url::Url::parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))
-        .expect("the address of our own server is a URL");
+    data
+}
+
+fn postmaster_of(data: &Path) -> Option<u32> {
     let pid_file = run(as_owner("cat").arg(data.join("postmaster.pid")));
-    let postmaster = pid_file.lines().next().and_then(|pid| pid.trim().parse().ok());
-    Server { maintenance, psql: bin.join("psql"), postmaster, _watchdog: Some(watchdog) }
+    pid_file.lines().next().and_then(|pid| pid.trim().parse().ok())
 }
 
 /// Another process may take a port between our finding it free and the server's binding it: try again.
-fn start_on_a_free_port(bin: &Path, dir: &Path, data: &Path) -> u16 {
-    let mut last = String::new();
+fn start_on_a_free_port(bin: &Path, dir: &Path, settings: &str) -> u16 {
     for _ in 0..5 {
         let port = free_port();
-        let options = format!(
-            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300 {}",
-            dir.display(),
-            if std::env::var_os(DURABLE).is_some() { "-c shared_buffers=256MB" } else { FORGETFUL }
-        );
-        let started = as_owner(bin.join("pg_ctl"))
-            .arg("-D")
-            .arg(data)
-            .arg("-l")
-            .arg(dir.join("log"))
-            .args(["-o", &options, "-w", "start"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if started.is_ok_and(|status| status.success()) {
+        if start_on(bin, dir, port, settings) {
             return port;
         }
-        last = fs::read_to_string(dir.join("log")).unwrap_or_default();
     }
-    panic!("PostgreSQL does not start; its log says:\n{last}");
+    let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
+    panic!("PostgreSQL does not start; its log says:\n{log}");
+}
+
+fn start_on(bin: &Path, dir: &Path, port: u16, settings: &str) -> bool {
+    let dir_shown = dir.display();
+    let options =
+        format!("-p {port} -k {dir_shown} -c listen_addresses=127.0.0.1 -c max_connections=300 {settings}");
+    let started = as_owner(bin.join("pg_ctl"))
+        .arg("-D")
+        .arg(dir.join("data"))
+        .arg("-l")
+        .arg(dir.join("log"))
+        .args(["-o", &options, "-w", "start"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    started.is_ok_and(|status| status.success())
 }
 
 fn watch(dir: &Path, bin: &Path) -> Child {
-    const SCRIPT: &str = r#"cat >/dev/null; "$2/pg_ctl" -D "$1/data" -m immediate stop; rm -rf "$1""#;
+    // A cluster that a test paused hears nothing until it goes on.
+    const SCRIPT: &str = r#"cat >/dev/null
+        if read -r pid <"$1/data/postmaster.pid"; then
+            kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children")
+        fi
+        "$2/pg_ctl" -D "$1/data" -m immediate stop; rm -rf "$1""#;
     as_owner("sh")
         .args(["-c", SCRIPT, "watchdog"])
         .args([dir, bin])
@@ -196,29 +227,14 @@ fn run(command: &mut Command) -> String {
 mod tests {
     use super::*;
 
-    fn psql(url: &str, sql: &str) -> String {
-        let server = SERVER.get().expect("a database was made");
-        run(Command::new(&server.psql).args([
-            "-X",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            url,
-            "-c",
-            sql,
-        ]))
-    }
-
     #[test]
     fn databases_are_empty_and_separate() {
         let (one, two) = (fresh_database(), fresh_database());
         assert_ne!(one, two);
-        psql(&one, "CREATE TABLE proof (id INT)");
+        assert!(query(&one, "CREATE TABLE proof (id INT)").is_empty());
         let count = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'proof'";
-        assert_eq!(psql(&one, count).trim(), "1");
-        assert_eq!(psql(&two, count).trim(), "0");
+        assert_eq!(query(&one, count), ["1"]);
+        assert_eq!(query(&two, count), ["0"]);
     }
 
     #[test]

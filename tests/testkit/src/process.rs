@@ -136,6 +136,25 @@ impl Process {
             .unwrap_or_default()
     }
 
+    /// Ends the child at once (SIGKILL), as a crash does, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    pub fn kill(mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "{} has ended by itself: {ended:?}\n{}", self.name, self.log());
+        self.child.kill().expect("a running child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+
+    /// How the child ended, if it has.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
     /// Sends SIGTERM and waits, up to 20 seconds, for the child to end by itself.
     ///
     /// # Panics

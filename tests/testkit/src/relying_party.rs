@@ -231,7 +231,15 @@ impl RelyingParty {
 
     /// Posts these fields to an endpoint, with the client's authentication added.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        Answer::from(self.auth.post(&self.http, self.endpoint(path), &self.client_id, fields)).await
+        self.try_post(path, fields).await.expect("the server answers")
+    }
+
+    /// The same where the server may be away.
+    ///
+    /// # Errors
+    /// When nobody answers, the answer does not arrive whole, or time runs out.
+    pub async fn try_post(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, reqwest::Error> {
+        Answer::of(self.auth.post(&self.http, self.endpoint(path), &self.client_id, fields)).await
     }
 
     /// The user's claims (OpenID Connect Core §5.3), with the access token in the header (RFC 6750 §2.1).

@@ -24,6 +24,16 @@ pub async fn node_script(dir: &str, script: &str, environment: &[(&str, &str)]) 
     run(command(node, &dir, script, environment), script).await
 }
 
+/// A command that runs `script` with Node.js in `dir`, for whoever wants to talk with it. It is killed when
+/// it is dropped.
+///
+/// # Panics
+/// When Node.js or the modules are missing, with the installing line.
+pub async fn node_command(dir: &str, script: &str, environment: &[(&str, &str)]) -> Command {
+    let (node, dir) = node(dir).await;
+    command(node, &dir, script, environment)
+}
+
 /// Runs a script that drives Chromium, which it finds at `$CHROMIUM`.
 ///
 /// # Panics
