@@ -68,6 +68,15 @@ pub(crate) struct AuditQueue {
     oldest: AtomicI64,
 }
 
+/// Closes the queue when its writer is gone, by a stop or by a panic.
+struct Abandoned<'a>(&'a watch::Sender<bool>);
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
 /// Where batches go.
 pub(crate) trait Trail: Sync {
     /// Writes all of them or none. What is there already stays as it is.
@@ -118,10 +127,16 @@ impl AuditQueue {
     }
 
     async fn place(&self) -> Result<mpsc::Permit<'_, Event>> {
-        let gone = |_| FlowError::AuditBehind;
-        let open = self.closed.subscribe().wait_for(|closed| !closed).await.map(drop);
-        open.map_err(gone)?;
-        self.places.reserve().await.map_err(|_| FlowError::AuditBehind)
+        let mut closed = self.closed.subscribe();
+        loop {
+            let open = closed.wait_for(|closed| !closed).await.map(drop);
+            open.map_err(|_| FlowError::AuditBehind)?;
+            let place = self.places.reserve().await.map_err(|_| FlowError::AuditBehind)?;
+            // While this waited for a place the queue may have been closed.
+            if !*self.closed.borrow() {
+                return Ok(place);
+            }
+        }
     }
 
     /// Writes everything that is in the queue now, oldest first. After a failure the same batch comes
@@ -161,6 +176,8 @@ impl AuditQueue {
 
     /// Writes what gathers, once a tick, for as long as it is let.
     async fn keep(&self, trail: &impl Trail) {
+        // Without a writer nothing may be taken.
+        let _abandoned = Abandoned(&self.closed);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -41,12 +41,25 @@ pub struct StoreOptions {
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is refused.
     pub acquire_timeout: Duration,
+    /// How long the answer to one statement may take before the request is refused.
+    pub answer_timeout: Duration,
 }
 
 impl StoreOptions {
-    /// The defaults: sixteen connections, five seconds.
+    /// The defaults: sixteen connections, five seconds to wait for anything.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), max_connections: 16, acquire_timeout: Duration::from_secs(5) }
+        Self {
+            url: url.into(),
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The same for work on everything there is, whose statements may take as long as they take.
+    #[must_use]
+    pub fn unhurried(self) -> Self {
+        Self { answer_timeout: Duration::from_secs(24 * 60 * 60), ..self }
     }
 }
 
@@ -102,12 +115,26 @@ impl<DB: Engine> Open<DB> {
         let mut lease = lanes.lease().await?;
         match lease.begin(statement).await {
             Err(error) if lease.reused && is_dead(&error) => {
+                // Its place first, or everybody whose connection died would wait for a second one.
+                drop(lease);
                 lease = lanes.lease().await?;
                 lease.begin(statement).await?;
             }
             begun => begun?,
         }
         Ok(Self(lease))
+    }
+}
+
+impl<DB: Engine> Open<DB> {
+    /// How long the answer to one statement may take.
+    pub(crate) fn answer(&self) -> Duration {
+        self.0.answer()
+    }
+
+    /// Sees from an outcome whether the connection is over.
+    pub(crate) fn judged<T>(&mut self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
+        self.0.judged(outcome)
     }
 }
 
@@ -152,15 +179,17 @@ macro_rules! on_lanes {
         async {
             let lanes = $lanes;
             let mut lease = lanes.lease().await?;
-            let first = $crate::lanes::in_time(async {
+            let first = $crate::lanes::in_time(lanes.answer(), async {
                 let $db = &mut *lease;
                 $body
             })
             .await;
             match lease.judged(first) {
                 Err(error) if lease.reused && $crate::lanes::is_dead(&error) => {
+                    // Its place first, or everybody whose connection died would wait for a second one.
+                    drop(lease);
                     lease = lanes.lease().await?;
-                    let again = $crate::lanes::in_time(async {
+                    let again = $crate::lanes::in_time(lanes.answer(), async {
                         let $db = &mut *lease;
                         $body
                     })
@@ -190,7 +219,7 @@ macro_rules! once {
     ($lanes:expr, $db:ident => $body:expr) => {
         async {
             let mut lease = $lanes.lease().await?;
-            let done = $crate::lanes::in_time(async {
+            let done = $crate::lanes::in_time(lease.answer(), async {
                 let $db = &mut *lease;
                 $body
             })
@@ -204,20 +233,24 @@ macro_rules! once {
 /// The same within a transaction.
 macro_rules! on_tx {
     ($tx:expr, $db:ident => $body:expr) => {
-        $crate::lanes::in_time(async {
-            match $tx {
-                $crate::Tx::Postgres(tx) => {
-                    let $db = &mut **tx;
-                    $body
-                }
-                $crate::Tx::Sqlite(tx) => {
-                    let $db = &mut **tx;
-                    $body
-                }
-            }
-        })
-        .await
+        match $tx {
+            $crate::Tx::Postgres(tx) => $crate::engine::within!(tx, $db => $body),
+            $crate::Tx::Sqlite(tx) => $crate::engine::within!(tx, $db => $body),
+        }
     };
+}
+
+/// See [`on_tx`].
+macro_rules! within {
+    ($tx:expr, $db:ident => $body:expr) => {{
+        let tx = $tx;
+        let done = $crate::lanes::in_time(tx.answer(), async {
+            let $db = &mut **tx;
+            $body
+        })
+        .await;
+        tx.judged(done)
+    }};
 }
 
 /// Does something within a span that is named by where the statement stands and what it is called. Where
@@ -302,7 +335,7 @@ macro_rules! scalar {
 
 pub(crate) use {
     all, change, change_alone, on_lanes, on_store, on_tx, on_writer, once, optional, returning, scalar,
-    spanned,
+    spanned, within,
 };
 
 impl Store {
@@ -328,7 +361,12 @@ impl Store {
             .map_err(|_| StoreError::Url("is not a PostgreSQL URL"))?
             .application_name("chancery")
             .statement_cache_capacity(PREPARED);
-        let lanes = Lanes::new(connect.clone(), options.max_connections.max(2), options.acquire_timeout);
+        let lanes = Lanes::new(
+            connect.clone(),
+            options.max_connections.max(2),
+            options.acquire_timeout,
+            options.answer_timeout,
+        );
         let pool = PgPoolOptions::new()
             .max_connections(ASIDE)
             .acquire_timeout(options.acquire_timeout)
@@ -355,8 +393,13 @@ impl Store {
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(PREPARED);
         let query_only = connect.clone().pragma("query_only", "ON");
-        let writing = Lanes::new(connect.clone(), 1, options.acquire_timeout);
-        let reading = Lanes::new(query_only.clone(), options.max_connections.max(1), options.acquire_timeout);
+        let writing = Lanes::new(connect.clone(), 1, options.acquire_timeout, options.answer_timeout);
+        let reading = Lanes::new(
+            query_only.clone(),
+            options.max_connections.max(1),
+            options.acquire_timeout,
+            options.answer_timeout,
+        );
         wait_for(&writing, Duration::ZERO).await?;
         let aside = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout);
         let aside = |limit| aside().max_connections(limit).idle_timeout(Duration::from_secs(10));

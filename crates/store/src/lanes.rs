@@ -35,15 +35,16 @@ use tokio::{
 const RESTED: Duration = Duration::from_secs(1);
 /// A connection that is older is replaced, so that what a server keeps for it does not only grow.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How long the answer to one statement of a request may take.
-const ANSWER: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection while the database is silent.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// Waits for the database's answer, as long as is sensible. Late is an error of its own ([`is_late`]), and
-/// nobody knows what became of the statement.
-pub(crate) async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+/// Waits for the database's answer, as long as is sensible for whoever asks. Late is an error of its own
+/// ([`is_late`]), and nobody knows what became of the statement.
+pub(crate) async fn in_time<T>(
+    sensible: Duration,
+    answer: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    timeout(sensible, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
 /// An engine that runs a statement without parameters.
@@ -81,6 +82,8 @@ struct Shared<DB: Engine> {
     /// Counts the breaks; what is from before the last one is tried out.
     generation: AtomicU64,
     patience: Duration,
+    /// How long the answer to one statement may take.
+    answer: Duration,
     /// The last that was heard of the database is that it was late.
     silent: AtomicBool,
     /// Somebody waits with all patience for a silent database.
@@ -133,8 +136,9 @@ fn now() -> Instant {
 }
 
 impl<DB: Engine> Lanes<DB> {
-    /// No connection is made yet. `patience` is how long a request waits for one, all in all.
-    pub(crate) fn new(options: OptionsOf<DB>, limit: u32, patience: Duration) -> Self {
+    /// No connection is made yet. `patience` is how long a request waits for one, all in all; `answer`
+    /// how long for the answer to one statement.
+    pub(crate) fn new(options: OptionsOf<DB>, limit: u32, patience: Duration, answer: Duration) -> Self {
         Self(Arc::new(Shared {
             options,
             limit,
@@ -142,9 +146,15 @@ impl<DB: Engine> Lanes<DB> {
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
             patience,
+            answer,
             silent: AtomicBool::new(false),
             trying: AtomicBool::new(false),
         }))
+    }
+
+    /// How long the answer to one statement may take.
+    pub(crate) fn answer(&self) -> Duration {
+        self.0.answer
     }
 
     /// The most connections there may be.
@@ -258,16 +268,21 @@ impl<DB: Engine> Lanes<DB> {
 }
 
 impl<DB: Engine> Lease<DB> {
+    /// How long the answer to one statement may take.
+    pub(crate) fn answer(&self) -> Duration {
+        self.lanes.answer()
+    }
+
     /// Begins a transaction with this statement.
     pub(crate) async fn begin(&mut self, statement: &'static str) -> sqlx::Result<()> {
         self.in_transaction = true;
-        let begun = in_time(DB::run(self, statement)).await;
+        let begun = in_time(self.lanes.answer(), DB::run(self, statement)).await;
         self.judged(begun)
     }
 
     /// Ends the transaction.
     pub(crate) async fn commit(&mut self) -> sqlx::Result<()> {
-        let committed = in_time(DB::run(self, "COMMIT")).await;
+        let committed = in_time(self.lanes.answer(), DB::run(self, "COMMIT")).await;
         if committed.is_ok() {
             self.in_transaction = false;
             self.condition = Condition::Sound;

@@ -43,7 +43,8 @@ pub async fn run(arguments: &BackupArgs, common: &Common) -> Result<Answer, Fail
         return Err(Failure::new(format_args!("{} exists; nothing was overwritten", to.display())));
     }
     let settings = settings(common)?;
-    let options = settings.store_options().ok_or_else(|| Failure::new("database.url is missing"))?;
+    let options =
+        settings.store_options().ok_or_else(|| Failure::new("database.url is missing"))?.unhurried();
     let store = database::connect(&settings).await?;
     if !has_schema(&store).await? {
         return Err(Failure::new("the database has no schema of Chancery's; there is nothing to back up"));

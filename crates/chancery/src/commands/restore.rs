@@ -1,7 +1,8 @@
 //! `chancery restore`: a database from a backup, checked before anybody is served from it.
 //!
-//! On SQLite everything happens in a copy that is then moved into place; on PostgreSQL `pg_restore`
-//! works in one transaction, and what does not stand the checks is dropped again.
+//! On SQLite everything happens in a copy that is then moved into place. On PostgreSQL `pg_restore`
+//! works in one transaction; what was issued is ended right after it, before the long checks, and what
+//! does not stand these is dropped again. No server may run meanwhile.
 
 use std::{
     fs::{self, File},
@@ -50,7 +51,8 @@ struct Restored {
 /// If the file is none, the database is not empty, or a check fails; then the database is as it was.
 pub async fn run(arguments: &RestoreArgs, common: &Common) -> Result<Answer, Failure> {
     let settings = settings(common)?;
-    let options = settings.store_options().ok_or_else(|| Failure::new("database.url is missing"))?;
+    let options =
+        settings.store_options().ok_or_else(|| Failure::new("database.url is missing"))?.unhurried();
     let magic = magic(&arguments.from)?;
     if arguments.replace {
         let question = "Put the backup in the place of the database that is there?";
@@ -98,24 +100,40 @@ async fn on_sqlite(
     }
     let (file, from) = (beside(target)?, arguments.from.clone());
     let (copy, size) = (file.path().to_owned(), fs::metadata(&from).map(|file| file.len()).ok());
-    let copying = tokio::task::spawn_blocking(move || fs::copy(&from, &copy).map(drop));
+    // Into the file that is there, which only its owner may read, whatever the mode of the backup.
+    let copying = move || {
+        let mut copy = File::options().write(true).open(copy)?;
+        io::copy(&mut File::open(from)?, &mut copy).map(drop)
+    };
+    let copying = tokio::task::spawn_blocking(copying);
     let copying =
         async { copying.await.map_err(Failure::new)?.map_err(|error| cannot_write(target, &error)) };
     watched(copying, file.path(), size, "copied").await?;
-    // Copying took over the mode of the backup.
-    private(file.path()).map_err(|error| cannot_write(target, &error))?;
     let store = Store::open(&options.at_file(file.path())).await.map_err(Failure::new)?;
     let checked = checked(arguments, settings, &store).await;
     store.close().await;
     let mut restored = checked?;
-    if occupied {
-        let aside = format!("{}.{}", target.display(), aside_name());
-        fs::rename(target, &aside).map_err(|error| cannot_write(Path::new(&aside), &error))?;
-        restored.aside = Some(aside);
-    } else if target.exists() {
-        fs::remove_file(target).map_err(|error| cannot_write(target, &error))?;
+    // The checks took their time: a server may have been started in it.
+    if self::occupied(options, target).await? != occupied
+        || (occupied && !is_unused(options).await.map_err(Failure::new)?)
+    {
+        return Err(in_use());
     }
-    into_place(file, target)?;
+    if !occupied {
+        if target.exists() {
+            fs::remove_file(target).map_err(|error| cannot_write(target, &error))?;
+        }
+        into_place(file, target)?;
+        return Ok(restored);
+    }
+    let aside = format!("{}.{}", target.display(), aside_name());
+    fs::rename(target, &aside).map_err(|error| cannot_write(Path::new(&aside), &error))?;
+    if let Err(failure) = into_place(file, target) {
+        // Nothing is lost: if even this fails, the former database is where the message says.
+        fs::rename(&aside, target).map_err(|error| cannot_write(Path::new(&aside), &error))?;
+        return Err(failure);
+    }
+    restored.aside = Some(aside);
     Ok(restored)
 }
 
@@ -137,16 +155,6 @@ async fn occupied(options: &StoreOptions, target: &Path) -> Result<bool, Failure
         }
     }
     Ok(false)
-}
-
-#[cfg(unix)]
-fn private(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-fn private(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 async fn on_postgres(
@@ -219,12 +227,7 @@ async fn checked(arguments: &RestoreArgs, settings: &Settings, store: &Store) ->
             ));
         }
     };
-    let damage = store.damage().await.map_err(Failure::new)?;
-    if !damage.is_empty() {
-        return Err(Failure::new(format_args!("the backup is damaged: {}", damage.join("; "))));
-    }
-    read_all(store).await?;
-    let opened = opened(settings, store).await?;
+    // First of all: if what follows is broken off, nothing that was ended since the backup works again.
     let settlement = if arguments.as_it_was {
         Settlement::AsItWas
     } else {
@@ -232,6 +235,12 @@ async fn checked(arguments: &RestoreArgs, settings: &Settings, store: &Store) ->
     };
     let operator = Operator { name: operator::name(), clock: &SystemClock, random: &SystemRandom };
     let ended = settle(store, &operator, settlement).await.map_err(Failure::new)?;
+    let damage = store.damage().await.map_err(Failure::new)?;
+    if !damage.is_empty() {
+        return Err(Failure::new(format_args!("the backup is damaged: {}", damage.join("; "))));
+    }
+    read_all(store).await?;
+    let opened = opened(settings, store).await?;
     let counts = store.counts().await.map_err(Failure::new)?;
     Ok(Restored { counts, opened, migrated, ended, aside: None })
 }
