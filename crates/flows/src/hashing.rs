@@ -2,7 +2,8 @@
 //!
 //! A hash holds a core for tens of milliseconds. On threads as important as those that answer requests, a
 //! rush of logins would make every other endpoint wait for its turn. These threads step back: they have all
-//! that nobody else wants, and a request that wakes up gets a core at once.
+//! that nobody else wants, and a request that wakes up gets a core at once. (A mere `nice` value is a share,
+//! not a turn: the scheduler lets such a thread end its slice of milliseconds first.)
 
 use std::{
     any::Any,
@@ -16,10 +17,6 @@ use std::{
 
 use mfa::HashMemory;
 use tokio::sync::oneshot;
-
-/// By how much they step back, as `nice` counts.
-#[cfg(target_os = "linux")]
-const STEP_BACK: i32 = 10;
 
 /// Each thread keeps its memory from one hash to the next.
 type Job = Box<dyn FnOnce(&mut HashMemory) + Send>;
@@ -64,10 +61,9 @@ impl HashingThreads {
 }
 
 fn serve(queue: &Mutex<Receiver<Job>>) {
-    // Elsewhere this would be about the whole process.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(STEP_BACK) {
-        tracing::warn!(%error, "threads that hash passwords are as important as all others");
+    if let Err(error) = step_back() {
+        tracing::warn!(?error, "threads that hash passwords are as important as all others");
     }
     let mut memory = HashMemory::default();
     loop {
@@ -77,6 +73,20 @@ fn serve(queue: &Mutex<Receiver<Job>>) {
             Err(_) => return,
         }
     }
+}
+
+/// Everybody else goes first (`SCHED_IDLE`).
+#[cfg(target_os = "linux")]
+fn step_back() -> Result<(), thread_priority::Error> {
+    use thread_priority::{
+        NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy,
+        set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
+    };
+    let idle = ThreadSchedulePolicy::Normal(Idle);
+    let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    // The policy is set first, then a `nice` value that it ignores; a process that was itself told to be
+    // nice may not do the latter.
+    if thread_schedule_policy() == Ok(idle) { Ok(()) } else { set }
 }
 
 #[cfg(test)]
@@ -94,9 +104,11 @@ mod tests {
         assert_eq!(threads.run(|_| 7).await, Some(7));
         #[cfg(target_os = "linux")]
         {
-            let ours = rustix::process::getpriority_process(None).unwrap();
-            let theirs = threads.run(|_| rustix::process::getpriority_process(None).unwrap()).await.unwrap();
-            assert_eq!(theirs, (ours + STEP_BACK).min(19));
+            use thread_priority::{
+                NormalThreadSchedulePolicy::Idle, ThreadSchedulePolicy, thread_schedule_policy,
+            };
+            let policy = threads.run(|_| thread_schedule_policy().unwrap()).await.unwrap();
+            assert_eq!(policy, ThreadSchedulePolicy::Normal(Idle));
         }
     }
 }

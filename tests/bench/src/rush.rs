@@ -1,7 +1,7 @@
 //! A rush of logins: five hundred customers sign in at once, and the token endpoint's latency meanwhile is
 //! put beside its idle value.
 //!
-//! The customers are another process that gives way to everybody (`nice`), so that reading pages does not
+//! The customers are another process that gives way to everybody (`SCHED_IDLE`), so that reading pages does not
 //! cost the server's cores; the beat is one request every ten milliseconds, whatever the answers take.
 
 use std::{
@@ -26,14 +26,19 @@ pub const LOGINS: usize = 500;
 /// The first argument of the process that is the customers.
 pub const CUSTOMERS: &str = "--customers";
 const BEAT: Duration = Duration::from_millis(10);
+/// At least so long is the idle value taken, because a hundredth of few requests is chance.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// The token endpoint, idle and then during the rush.
 pub async fn rush(issuer: &str, processes: Processes, time: Duration) -> (Figures, Figures) {
-    let idle = beat(issuer, processes, async { tokio::time::sleep(time).await }).await;
-    let mut customers = Command::new("nice");
-    customers.args(["-n", "15"]).arg(std::env::current_exe().expect("a process knows its executable"));
-    let customers =
-        customers.args([CUSTOMERS, issuer]).stdin(Stdio::null()).spawn().expect("nice can be run");
+    let idle = beat(issuer, processes, async { tokio::time::sleep(time.max(IDLE)).await }).await;
+    let mut customers = Command::new("chrt");
+    customers.args(["--idle", "0"]).arg(std::env::current_exe().expect("a process knows its executable"));
+    let customers = customers
+        .args([CUSTOMERS, issuer])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("chrt (package util-linux) can be run");
     let busy = beat(issuer, processes, async move {
         let ended = tokio::task::spawn_blocking(move || customers.wait_with_output()).await;
         assert!(

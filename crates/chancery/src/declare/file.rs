@@ -328,9 +328,9 @@ impl ClientTable {
                 return Err(named("keep one of jwks and jwks_file".to_owned()));
             }
         }
-        let members = metadata_members();
-        if let Some(unknown) = self.rest.keys().find(|member| !members.contains(member)) {
-            let known = members.iter().map(String::as_str).chain(OWN_MEMBERS);
+        let members = serde_aux::serde_introspection::serde_introspect::<ClientMetadata>();
+        if let Some(unknown) = self.rest.keys().find(|member| !members.contains(&member.as_str())) {
+            let known = members.iter().copied().chain(OWN_MEMBERS);
             let near = did_you_mean(unknown, known).map(|near| format!("; did you mean `{near}`?"));
             return Err(named(format!("there is no member `{unknown}`{}", near.unwrap_or_default())));
         }
@@ -353,22 +353,6 @@ impl ClientTable {
             first_party: self.first_party,
         };
         Ok(DeclaredClient { id: self.client_id, metadata, settings, secret })
-    }
-}
-
-/// The names of all members of RFC 7591 that this server knows: those that serialize when they are
-/// set.
-fn metadata_members() -> Vec<String> {
-    let full = ClientMetadata {
-        contacts: vec![String::new()],
-        redirect_uris: vec![String::new()],
-        post_logout_redirect_uris: vec![String::new()],
-        default_acr_values: vec![String::new()],
-        ..ClientMetadata::default()
-    };
-    match serde_json::to_value(full) {
-        Ok(Value::Object(members)) => members.into_iter().map(|(name, _)| name).collect(),
-        _ => Vec::new(),
     }
 }
 

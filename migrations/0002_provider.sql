@@ -1,0 +1,2 @@
+-- What a whole OpenID provider and a financial-grade authorization server keep beyond version 1. Expand
+-- only: version 1 goes on working on this schema.
