@@ -11,7 +11,7 @@ use tokens::client::ClientRecord;
 
 use crate::{
     Store, Tx,
-    engine::{all, change, on_store, on_tx, optional},
+    engine::{all, change, on_store, on_tx, optional, within},
     error::Result,
     row::{Micros, Row},
     sql::{self, declared as statement},
@@ -244,7 +244,7 @@ impl Tx {
     pub(crate) async fn bump(&mut self, topic: Topic) -> Result<()> {
         change!(self, statement::BUMP, topic.as_str())?;
         if let Self::Postgres(tx) = self {
-            sqlx::query(sql::NOTIFY).bind(topic.as_str()).execute(&mut **tx).await?;
+            within!(tx, db => sqlx::query(sql::NOTIFY).bind(topic.as_str()).execute(db).await)?;
         }
         Ok(())
     }

@@ -485,7 +485,7 @@ impl Tx {
         if let Self::Postgres(tx) = self {
             // Chancery's own range of lock numbers: "CHAN" in the upper half.
             let number = 0x4348_414e_0000_0000_i64 | lock as i64;
-            sqlx::query(sql::ADVISORY_LOCK).bind(number).execute(&mut **tx).await?;
+            within!(tx, db => sqlx::query(sql::ADVISORY_LOCK).bind(number).execute(db).await)?;
         }
         Ok(())
     }

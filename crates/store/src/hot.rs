@@ -23,7 +23,7 @@ use tokens::{
 use crate::{
     Store, Tx,
     bind::{bind_access, bind_code, bind_consent, bind_event, bind_grant, bind_refresh, bind_session},
-    engine::{change, change_alone, on_tx, on_writer, once, spanned},
+    engine::{change, change_alone, on_tx, on_writer, once, spanned, within},
     error::Result,
     row::Micros,
     sql::{self, grants, hot, interactions, people, sessions, tokens as token},
@@ -255,10 +255,10 @@ impl Store {
         }
         match &mut tx {
             Tx::Postgres(open) => {
-                bind_issue!(hot::postgres::ISSUE_CODE, issue).execute(&mut **open).await?;
+                within!(open, db => bind_issue!(hot::postgres::ISSUE_CODE, issue).execute(db).await)?;
             }
             Tx::Sqlite(open) => {
-                bind_issue!(hot::sqlite::ISSUE_CODE, issue).execute(&mut **open).await?;
+                within!(open, db => bind_issue!(hot::sqlite::ISSUE_CODE, issue).execute(db).await)?;
             }
         }
         tx.commit().await?;
@@ -360,7 +360,7 @@ impl Store {
 /// The rest of an SQLite transaction, as one text, and its end.
 async fn follow(mut tx: Tx, query: Query<'_, Sqlite, sqlx::sqlite::SqliteArguments>) -> Result<()> {
     if let Tx::Sqlite(open) = &mut tx {
-        query.execute(&mut **open).await?;
+        within!(open, db => query.execute(db).await)?;
     }
     tx.commit().await
 }

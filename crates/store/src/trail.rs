@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, Tx,
-    engine::{all, change, on_store, on_tx, once, scalar, spanned},
+    engine::{all, change, on_store, on_tx, once, scalar, spanned, within},
     error::Result,
     row::{Micros, Row},
     sql::audit as statement,
@@ -155,7 +155,8 @@ impl Store {
         let mut tx = self.begin().await?;
         if let Tx::Sqlite(tx) = &mut tx {
             for chunk in events.chunks(CHUNK) {
-                rows(chunk).build().persistent(chunk.len() == CHUNK).execute(&mut **tx).await?;
+                let full = chunk.len() == CHUNK;
+                within!(&mut *tx, db => rows(chunk).build().persistent(full).execute(db).await)?;
             }
         }
         tx.commit().await

@@ -17,6 +17,19 @@ pub fn seconds(root: u32) -> f64 {
     total / TICKS
 }
 
+/// CPU seconds that a process's threads for password hashes have used.
+pub fn hashing(pid: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let ticks = threads.filter_map(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+        let (name, rest) = stat.rsplit_once(") ")?;
+        let used =
+            || rest.split(' ').skip(11).take(2).filter_map(|text| text.parse::<f64>().ok()).sum::<f64>();
+        name.ends_with("(password-hash").then(used)
+    });
+    ticks.sum::<f64>() / TICKS
+}
+
 /// Process, parent and used ticks (its reaped children's included) of everything that runs.
 fn processes() -> Vec<(u32, u32, f64)> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();

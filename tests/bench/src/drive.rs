@@ -19,6 +19,8 @@ pub struct Figures {
     pub failed: usize,
     /// Server CPU per request, in microseconds.
     pub server: f64,
+    /// What of it the threads that hash passwords used.
+    pub hashing: f64,
     /// PostgreSQL's CPU per request, in microseconds.
     pub postgres: Option<f64>,
     /// Requests per second.
@@ -40,10 +42,22 @@ pub struct Processes {
     pub postgres: Option<u32>,
 }
 
+/// CPU seconds since the processes began.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    server: f64,
+    hashing: f64,
+    postgres: Option<f64>,
+}
+
 impl Processes {
     /// The CPU seconds that they have used.
-    pub fn used(self) -> (f64, Option<f64>) {
-        (cpu::seconds(self.server), self.postgres.map(cpu::seconds))
+    pub fn used(self) -> Used {
+        Used {
+            server: cpu::seconds(self.server),
+            hashing: cpu::hashing(self.server),
+            postgres: self.postgres.map(cpu::seconds),
+        }
     }
 }
 
@@ -73,7 +87,7 @@ pub fn figures(
     failed: usize,
     wall: Duration,
     processes: Processes,
-    before: (f64, Option<f64>),
+    before: Used,
 ) -> Figures {
     let after = processes.used();
     latencies.sort_unstable();
@@ -86,8 +100,9 @@ pub fn figures(
     Figures {
         done,
         failed,
-        server: per(after.0 - before.0),
-        postgres: after.1.zip(before.1).map(|(after, before)| per(after - before)),
+        server: per(after.server - before.server),
+        hashing: per(after.hashing - before.hashing),
+        postgres: after.postgres.zip(before.postgres).map(|(after, before)| per(after - before)),
         rate: done as f64 / wall.as_secs_f64(),
         p50: at(0.5),
         p99: at(0.99),

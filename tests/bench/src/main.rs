@@ -1,6 +1,6 @@
 //! `bench`: what a request costs.
 //!
-//! Starts the release server on SQLite and on a durable PostgreSQL, drives it, and prints server CPU
+//! Measures what the bare stack costs in this hour, then starts the release server on SQLite and on a durable PostgreSQL, drives it, and prints server CPU
 //! per request (from /proc, all threads), PostgreSQL's CPU beside it, throughput, latencies and
 //! resident memory. CPU per request is the figure that survives a noisy machine.
 //!
@@ -10,6 +10,7 @@
 
 mod cpu;
 mod drive;
+mod floor;
 mod rush;
 mod scenarios;
 
@@ -27,12 +28,18 @@ async fn main() {
     if std::env::args().nth(1).as_deref() == Some(rush::CUSTOMERS) {
         return rush::customers(&std::env::args().nth(2).expect("the issuer is the second argument")).await;
     }
+    if std::env::args().nth(1).as_deref() == Some(floor::FLOOR) {
+        return floor::serve(&std::env::args().nth(2).expect("the port is the second argument")).await;
+    }
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(8);
     let time = Duration::from_secs(seconds);
     println!(
-        "| scenario | engine | server CPU µs | PostgreSQL CPU µs | req/s | p50 µs | p99 µs | RSS MiB | requests | failed |"
+        "| scenario | engine | server CPU µs | of it hashing | PostgreSQL CPU µs | req/s | p50 µs | p99 µs | RSS MiB | requests | failed |"
     );
-    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    let [hello, signed] = floor::measured(async |work, floor| go(work, floor, time).await, WORKERS).await;
+    row("floor: axum, a hello", "-", &hello);
+    row("floor: axum, one ES256 JWT", "-", &signed);
     let only = std::env::args().nth(2);
     for engine in
         ["sqlite", "postgres"].into_iter().filter(|engine| only.as_deref().is_none_or(|only| only == *engine))
@@ -133,8 +140,9 @@ async fn go<W: Work>(workers: Vec<W>, processes: Processes, time: Duration) -> F
 fn row(scenario: &str, engine: &str, figures: &Figures) {
     let postgres = figures.postgres.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.0}"));
     println!(
-        "| {scenario} | {engine} | {:.0} | {postgres} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} |",
+        "| {scenario} | {engine} | {:.0} | {:.0} | {postgres} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} |",
         figures.server,
+        figures.hashing,
         figures.rate,
         figures.p50,
         figures.p99,

@@ -38,7 +38,7 @@ const PURE: &[&str] = &["protocol", "jose", "audit", "keys", "consent", "mfa", "
 
 /// Third-party crates that only these packages may use in what they ship; tests may use any.
 const KEEPERS: &[(&str, &[&str])] = &[
-    ("axum", &["web", "chancery", "bank-api", "fintech-app", "demo"]),
+    ("axum", &["web", "chancery", "bank-api", "fintech-app", "demo", "bench"]),
     ("josekit", &["jose", "bank-api"]),
     ("openidconnect", &["federation", "fintech-app"]),
     ("openssl", &["jose"]),
@@ -46,7 +46,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("opentelemetry-otlp", &["chancery"]),
     ("opentelemetry_sdk", &["chancery"]),
     ("oxide-auth", &["tokens"]),
-    ("reqwest", &["outbound", "federation", "bank-api", "fintech-app", "demo", "testkit", "bench"]),
+    ("reqwest", &["outbound", "bank-api", "fintech-app", "demo", "testkit", "bench"]),
     ("sqlx", &["store"]),
     ("tracing-opentelemetry", &["chancery"]),
 ];

@@ -39,7 +39,7 @@ async fn every_statement_is_understood(bench: Bench) {
 
 async fn schema(url: String) {
     let store = Store::open(&options(url)).await.unwrap();
-    let missing = vec!["0001 initial".to_owned()];
+    let missing = vec!["0001 initial".to_owned(), "0002 provider".to_owned()];
     assert_eq!(store.schema_state().await.unwrap(), SchemaState::Behind { missing });
     store.ping().await.unwrap();
     store.migrate().await.unwrap();
