@@ -9,14 +9,20 @@
 //! * [`wire`] has the readers of requests and of the values in them.
 //! * [`registered`] has what clients register and present: metadata, keys, credentials.
 //! * [`signed`] has everything that is believed for its signature, or its seal.
+//! * [`disclosed`] has what clients ask to be told, and what they encrypt to us.
+//! * [`dpop`] has the proofs of keys that come with requests.
+//! * [`request_object`] has the requests that clients sign.
 //! * [`typed`] has what people type, and what their browsers send along.
 //! * [`written`] has what operators write: configuration, the declared bank, the command line.
 //! * [`front_door`] has the whole server behind its router.
 
 #![forbid(unsafe_code)]
 
+pub mod disclosed;
+pub mod dpop;
 pub mod front_door;
 pub mod registered;
+pub mod request_object;
 pub mod signed;
 pub mod typed;
 pub mod wire;
@@ -40,11 +46,16 @@ pub const TARGETS: &[Target] = &[
     Target { name: "authorization", run: wire::authorization },
     Target { name: "requests", run: wire::requests },
     Target { name: "metadata", run: registered::metadata },
+    Target { name: "registration", run: registered::registration },
     Target { name: "keys", run: registered::keys },
     Target { name: "credentials", run: registered::credentials },
     Target { name: "tokens", run: signed::tokens },
     Target { name: "claims", run: signed::claims },
     Target { name: "sealed", run: signed::sealed },
+    Target { name: "dpop", run: dpop::dpop },
+    Target { name: "request_object", run: request_object::request_object },
+    Target { name: "claims_parameter", run: disclosed::claims_parameter },
+    Target { name: "encrypted", run: disclosed::encrypted },
     Target { name: "factors", run: typed::factors },
     Target { name: "passwords", run: typed::passwords },
     Target { name: "browsers", run: typed::browsers },

@@ -4,18 +4,57 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::DateTime;
 use jose::KeySet;
 use protocol::{
-    client::{AuthMethod, ClientMetadata, GrantType},
+    client::{AuthMethod, ClientMetadata, GrantType, ResponseType},
     json,
     params::Params,
+    registration::{RegistrationRequest, members_of},
     uri::ApplicationType,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokens::{
     client::{Client, ClientRecord, ClientSettings, SecretDigest},
     client_auth::Presented,
+    registration::{HostRule, RegistrationPolicy, settle},
 };
 
 use crate::halves;
+
+/// The body of a registration (RFC 7591 §3.1): what is read and told reads the same, a statement's values win,
+/// and no policy lets a client be more than it says (DR-05, DR-10).
+pub fn registration(bytes: &[u8]) {
+    let Ok(request) = RegistrationRequest::parse(bytes) else { return };
+    let told = members_of(&request.metadata);
+    let again = RegistrationRequest::read(told.clone()).expect("what is told reads again");
+    let fraction = request.metadata.jwks.as_ref().is_some_and(has_fraction);
+    assert!(fraction || members_of(&again.metadata) == told);
+    let stated = Map::from_iter([("client_name".to_owned(), Value::from("Stated"))]);
+    let overridden = request.overridden_by(stated).expect("a name can be stated");
+    assert_eq!(overridden.metadata.client_name.as_deref(), Some("Stated"), "DR-05");
+    let policy = RegistrationPolicy {
+        name: "fuzz".to_owned(),
+        scopes: None,
+        grant_types: [GrantType::AuthorizationCode].into(),
+        response_types: [ResponseType::Code].into(),
+        auth_methods: [AuthMethod::None, AuthMethod::ClientSecretBasic].into(),
+        redirect_hosts: vec![HostRule::Below(".example".to_owned())],
+        native: false,
+        link_hosts: Vec::new(),
+        pkce_exempt: true,
+        secret_lifetime: None,
+        consent_lifetime: None,
+    };
+    let declared = "openid".parse().expect("a scope");
+    let Ok((metadata, settings)) = settle(&request, &policy, &declared) else { return };
+    assert!(!settings.first_party, "DR-10");
+    assert!(metadata.scope.is_some_and(|scope| scope.is_subset(&declared)));
+    let public = metadata.token_endpoint_auth_method == Some(AuthMethod::None);
+    assert!(!public || settings.require_pkce, "O21-01");
+    assert!(metadata.jwks.is_none() || metadata.jwks_uri.is_none(), "DR-04");
+    for uri in metadata.redirect_uris.iter().filter(|uri| uri.starts_with("https:")) {
+        let url = url::Url::parse(uri).expect("its host was looked at");
+        assert!(url.host_str().is_some_and(|host| host.ends_with(".example")), "{uri}");
+    }
+}
 
 /// Client metadata (RFC 7591 §2): what is written reads the same, and a client that may be registered
 /// obeys every rule (DR-04, CC-01, O21-01).

@@ -14,12 +14,12 @@ use keys::{KeyEncryptionKey, Sealer};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-const ISSUER: &str = "https://id.example";
+pub(crate) const ISSUER: &str = "https://id.example";
 const CLIENT: &str = "client";
 const AUDIENCES: [&str; 2] = [ISSUER, "https://id.example/token"];
 
 /// Ed25519, P-256, RSA.
-static SIGNING: LazyLock<Vec<SigningKey>> = LazyLock::new(|| {
+pub(crate) static SIGNING: LazyLock<Vec<SigningKey>> = LazyLock::new(|| {
     let keys: Vec<Value> = serde_json::from_str(include_str!("keys.json")).expect("keys.json is JSON");
     let read = |jwk: &Value| {
         let private = PrivateKey::from_json(Zeroizing::new(jwk.to_string().into_bytes()));
@@ -28,7 +28,7 @@ static SIGNING: LazyLock<Vec<SigningKey>> = LazyLock::new(|| {
     keys.iter().map(read).collect()
 });
 
-static PUBLIC: LazyLock<KeySet> =
+pub(crate) static PUBLIC: LazyLock<KeySet> =
     LazyLock::new(|| KeySet::new(SIGNING.iter().map(|key| key.public().clone()).collect()));
 
 /// Tokens of every kind that this server signs or believes, each with every key.
@@ -41,7 +41,7 @@ static GENUINE: LazyLock<Vec<String>> = LazyLock::new(|| {
     SIGNING.iter().flat_map(|key| ["at+jwt", "JWT"].map(|typ| sign(key, typ))).collect()
 });
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
 }
 

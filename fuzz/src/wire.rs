@@ -246,7 +246,8 @@ pub fn authorization(bytes: &[u8]) {
     assert_eq!(addressee.client_id, Some(request.client_id.as_str()));
     assert_eq!(addressee.redirect_uri, request.redirect_uri.as_deref());
     assert_eq!(addressee.state, request.state.as_deref());
-    assert_eq!(addressee.response_mode.unwrap_or(ResponseMode::Query), request.response_mode);
+    assert_eq!(addressee.response_mode, request.response_mode);
+    assert_eq!(addressee.front_channel, request.response_type.has_id_token());
     for (name, kept) in [("state", &request.state), ("nonce", &request.nonce)] {
         assert_eq!(kept.as_deref(), params.get(name), "F2-29: unmodified");
         assert!(kept.as_ref().is_none_or(|text| text.len() <= MAX_STATE));
@@ -281,20 +282,39 @@ pub fn requests(bytes: &[u8]) {
             TokenRequest::AuthorizationCode(code) => {
                 assert_eq!(code.redirect_uri.as_deref(), params.get("redirect_uri"));
                 assert_eq!(Some(code.code.expose()), params.get("code"));
-                (format!("{code:?}"), &code.resources, ["code", "code_verifier"])
+                (format!("{code:?}"), Some(&code.resources), ["code", "code_verifier"])
             }
             TokenRequest::RefreshToken(refresh) => {
                 assert_eq!(Some(refresh.refresh_token.expose()), params.get("refresh_token"));
-                (format!("{refresh:?}"), &refresh.resources, ["refresh_token", "refresh_token"])
+                (format!("{refresh:?}"), Some(&refresh.resources), ["refresh_token", "refresh_token"])
             }
             TokenRequest::ClientCredentials(own) => {
                 assert_eq!(request.grant_type(), GrantType::ClientCredentials);
-                (format!("{own:?}"), &own.resources, ["code", "code"])
+                (format!("{own:?}"), Some(&own.resources), ["code", "code"])
+            }
+            TokenRequest::DeviceCode(poll) => {
+                assert_eq!(Some(poll.device_code.expose()), params.get("device_code"));
+                (format!("{poll:?}"), Some(&poll.resources), ["device_code", "device_code"])
+            }
+            TokenRequest::TokenExchange(exchange) => {
+                assert_eq!(Some(exchange.subject.token.expose()), params.get("subject_token"));
+                assert_eq!(exchange.actor.is_some(), params.get("actor_token").is_some(), "TX-01");
+                let mut asked: Vec<&str> = params.all("audience").chain(params.all("resource")).collect();
+                asked.sort_unstable();
+                asked.dedup();
+                assert_eq!(exchange.targets, asked);
+                (format!("{exchange:?}"), None, ["subject_token", "actor_token"])
+            }
+            TokenRequest::JwtBearer(bearer) => {
+                assert_eq!(Some(bearer.assertion.expose()), params.get("assertion"));
+                (format!("{bearer:?}"), Some(&bearer.resources), ["assertion", "assertion"])
             }
         };
-        assert_eq!(resources.iter().collect::<Vec<_>>(), params.all("resource").collect::<Vec<_>>());
+        if let Some(resources) = resources {
+            assert_eq!(resources.iter().collect::<Vec<_>>(), params.all("resource").collect::<Vec<_>>());
+        }
         // BCP-17: a long secret is never shown, unless it also stands where nothing is secret.
-        let open = ["redirect_uri", "scope", "resource"];
+        let open = ["redirect_uri", "scope", "resource", "audience"];
         for secret in secrets.iter().filter_map(|name| params.get(name)).filter(|secret| secret.len() > 24) {
             let elsewhere = open.iter().any(|name| params.all(name).any(|text| text.contains(secret)));
             assert!(elsewhere || !shown.contains(secret), "{shown}");

@@ -1,7 +1,8 @@
 // Debian's Chromium, and what every page is checked for.
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -20,6 +21,17 @@ const ARGUMENTS = [
 
 export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS });
+}
+
+/** A browser with one profile whose preferences are these; gives its context. */
+export async function launchWith(preferences) {
+  const directory = mkdtempSync(join(tmpdir(), 'chromium-'));
+  mkdirSync(join(directory, 'Default'));
+  writeFileSync(join(directory, 'Default', 'Preferences'), JSON.stringify(preferences));
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  const context = await chromium.launchPersistentContext(directory, { executablePath, args: ARGUMENTS });
+  context.on('close', () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  return context;
 }
 
 const SIZES = { desktop: { width: 1280, height: 860 }, phone: { width: 390, height: 844 } };

@@ -79,7 +79,7 @@ async function press(page, selector) {
 }
 
 /** Uses the write access, where the customer's roles allowed it to be granted. */
-async function pay(profile) {
+async function pay(profile, customer) {
   const { page } = profile;
   if ((await page.locator('#pay').count()) === 0) return;
   await page.fill('#creditor', 'Landlord');
@@ -87,6 +87,26 @@ async function pay(profile) {
   await press(page, '#pay');
   await profile.look('app-paid');
   assert.equal(await page.locator('#notice.bad').count(), 0, 'the payment was made');
+  await payMore(profile, customer);
+}
+
+/** More than small change: whoever showed one factor only is sent back to the bank for the other (RFC 9470). */
+async function payMore(profile, customer) {
+  const { page } = profile;
+  const send = async () => {
+    await page.fill('#creditor', 'Landlord');
+    await page.fill('#amount', '45.00');
+    await press(page, '#pay');
+  };
+  await send();
+  if (page.url().startsWith(ISSUER)) {
+    await profile.look('step-up');
+    await throughTheBank(profile, customer);
+    await page.locator('#connected').waitFor();
+    assert.match(await page.locator('#notice').innerText(), /send the payment again/i);
+    await send();
+  }
+  assert.match(await page.locator('#notice').innerText(), /paid 45\.00/i);
 }
 
 async function journey(profile, customer) {
@@ -103,7 +123,7 @@ async function journey(profile, customer) {
   await page.locator('#connected').waitFor();
   assert.ok((await page.locator('#accounts li[id^="account-"]').count()) > 0, 'accounts are shown');
   await profile.look('app-connected');
-  await pay(profile);
+  await pay(profile, customer);
   await press(page, '#refresh');
   assert.equal(await page.locator('#refreshed').innerText(), '1');
 

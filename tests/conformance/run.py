@@ -230,11 +230,13 @@ def started(binary, directory, suite, extra):
     host = urllib.parse.urlsplit(suite)
     template = template.replace("{suite_host}", host.hostname).replace("{suite_port}", str(host.port or 443))
     (directory / "chancery.toml").write_text(template + extra)
+    certificate = ssl.get_server_certificate((host.hostname, host.port or 443))
+    (directory / "suite.pem").write_text(certificate)
     (directory / "bank.toml").write_text((HERE / "bank.toml").read_text().replace("{suite}", suite))
-    chancery = [str(binary), "--config", str(directory / "chancery.toml")]
+    chancery = [str(pathlib.Path(binary).resolve()), "--config", str(directory / "chancery.toml")]
     for command in (["migrate"], ["apply", "--yes", "-f", str(directory / "bank.toml")]):
-        subprocess.run(chancery + command, check=True, stdout=subprocess.DEVNULL)
-    server = subprocess.Popen(chancery + ["serve"], stderr=(directory / "server.log").open("w"))
+        subprocess.run(chancery + command, check=True, stdout=subprocess.DEVNULL, cwd=directory)
+    server = subprocess.Popen(chancery + ["serve"], cwd=directory, stderr=(directory / "server.log").open("w"))
     for _ in range(100):
         try:
             urllib.request.urlopen(f"{ADMIN}/health/ready", timeout=5)

@@ -96,6 +96,16 @@ texts! {
         PasswordChanged = "password_changed",
         /// A new password was refused as weak, or the current one was wrong.
         PasswordChangeRefused = "password_change_refused",
+        /// Somebody whom an upstream provider brought became a user.
+        UpstreamUserCreated = "upstream_user_created",
+        /// A user and a provider's subject were linked.
+        UpstreamLinked = "upstream_linked",
+        /// Such a link was removed.
+        UpstreamUnlinked = "upstream_unlinked",
+        /// A link was not made, because one of the two has another.
+        UpstreamLinkRefused = "upstream_link_refused",
+        /// An upstream provider's logout token was refused.
+        UpstreamLogoutRefused = "upstream_logout_refused",
         /// A browser session began.
         SessionStarted = "session_started",
         /// A session reached a stronger class or was authenticated anew.
@@ -104,12 +114,20 @@ texts! {
         SessionEnded = "session_ended",
         /// A logout request was refused.
         LogoutRefused = "logout_refused",
+        /// A client took a logout token (BL-02).
+        LogoutDelivered = "logout_delivered",
+        /// A client took no logout token, and nobody tries any more (BL-02).
+        LogoutDeliveryFailed = "logout_delivery_failed",
         /// A person consented, or widened a consent.
         ConsentGranted = "consent_granted",
         /// A person said no.
         ConsentDenied = "consent_denied",
         /// A person withdrew a consent: everything below it ended.
         ConsentWithdrawn = "consent_withdrawn",
+        /// A device asks, and waits for a person (RFC 8628).
+        DeviceStarted = "device_started",
+        /// A device was refused, or a person typed a code under which none waits.
+        DeviceRefused = "device_refused",
         /// A code was issued.
         AuthorizationIssued = "authorization_issued",
         /// An authorization request was refused.
@@ -120,6 +138,10 @@ texts! {
         CodeReplayed = "code_replayed",
         /// Tokens were issued without a refresh token.
         TokenIssued = "token_issued",
+        /// A token was exchanged for another (RFC 8693).
+        TokenExchanged = "token_exchanged",
+        /// A token was issued for a trusted issuer's assertion about a person (RFC 7523).
+        AssertionGranted = "assertion_granted",
         /// Tokens were issued for a refresh token.
         TokenRefreshed = "token_refreshed",
         /// A token request was refused.
@@ -154,6 +176,14 @@ texts! {
         ClientChanged = "client_changed",
         /// A client was deleted: everything below its consents ended.
         ClientDeleted = "client_deleted",
+        /// A client registered itself.
+        ClientRegistered = "client_registered",
+        /// A registration, or its management, was refused.
+        RegistrationRefused = "registration_refused",
+        /// An operator made an initial access token.
+        InitialTokenCreated = "initial_token_created",
+        /// An operator ended an initial access token.
+        InitialTokenRevoked = "initial_token_revoked",
         /// A client got a new secret.
         ClientSecretRotated = "client_secret_rotated",
         /// A declared user was created.
@@ -199,6 +229,10 @@ impl EventKind {
             | Self::SecondFactorFailed
             | Self::PasswordChangeRefused
             | Self::LogoutRefused
+            | Self::UpstreamLinkRefused
+            | Self::UpstreamLogoutRefused
+            | Self::LogoutDeliveryFailed
+            | Self::DeviceRefused
             | Self::ConsentDenied
             | Self::AuthorizationRefused
             | Self::CodeReplayed
@@ -208,6 +242,7 @@ impl EventKind {
             | Self::IntrospectionRefused
             | Self::UserinfoRefused
             | Self::RevocationRefused
+            | Self::RegistrationRefused
             | Self::ForgeryRefused => Outcome::Refusal,
             _ => Outcome::Success,
         }
@@ -216,21 +251,29 @@ impl EventKind {
     /// Who usually causes it; [`Event::by`](crate::Event::by) says otherwise.
     pub const fn usual_actor(self) -> Actor {
         match self {
-            Self::CodeRedeemed
+            Self::DeviceStarted
+            | Self::DeviceRefused
+            | Self::CodeRedeemed
             | Self::CodeReplayed
             | Self::TokenIssued
+            | Self::TokenExchanged
+            | Self::AssertionGranted
             | Self::TokenRefreshed
             | Self::TokenRefused
             | Self::TokenRevoked
             | Self::RefreshReuseDetected
             | Self::ClientAuthenticationFailed
             | Self::UserinfoRefused
+            | Self::ClientRegistered
+            | Self::RegistrationRefused
             | Self::RevocationRefused => Actor::Client,
             Self::IntrospectionRefused => Actor::ResourceServer,
             Self::ClientCreated
             | Self::ClientChanged
             | Self::ClientDeleted
             | Self::ClientSecretRotated
+            | Self::InitialTokenCreated
+            | Self::InitialTokenRevoked
             | Self::UserCreated
             | Self::UserChanged
             | Self::UserDisabled
@@ -250,6 +293,8 @@ impl EventKind {
             | Self::KeyRetired
             | Self::KeyDestroyed
             | Self::KeyRevoked
+            | Self::LogoutDelivered
+            | Self::LogoutDeliveryFailed
             | Self::ServerStarted
             | Self::ServerStopped => Actor::System,
             _ => Actor::Customer,

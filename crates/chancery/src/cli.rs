@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod clients;
 pub mod consents;
 pub mod keys;
+pub mod registration;
 pub mod users;
 pub mod value;
 
@@ -94,6 +95,9 @@ pub enum Command {
     /// The apps that may ask for access
     #[command(subcommand)]
     Clients(clients::ClientsCommand),
+    /// Clients that register themselves
+    #[command(subcommand)]
+    Registration(registration::RegistrationCommand),
     /// The bank's APIs, which take our access tokens
     #[command(subcommand)]
     ResourceServers(catalogue::ResourceServersCommand),

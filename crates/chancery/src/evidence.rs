@@ -93,6 +93,12 @@ pub const METRICS: &[Metric] = &[
         ],
     ),
     counter(
+        "chancery_pushed_requests_total",
+        "`outcome` = `pushed`, `refused`, `failed`; of a refusal `error`, `reason`",
+        "Answers of the PAR endpoint",
+        &[&[("outcome", "pushed")], &[("outcome", "failed")]],
+    ),
+    counter(
         "chancery_introspections_total",
         "`outcome` = `active`, `inactive`, `refused`, `failed`",
         "Answers of the introspection endpoint",
@@ -215,6 +221,12 @@ pub const METRICS: &[Metric] = &[
         "`outcome` = `exported`, `dropped`",
         "Spans of traces",
         &[&[("outcome", "exported")], &[("outcome", "dropped")]],
+    ),
+    counter(
+        "chancery_logout_tokens_total",
+        "`outcome` = `delivered`, `postponed`, `failed`",
+        "Attempts to tell a client of the end of a session; a failed one was the last",
+        &[&[("outcome", "delivered")], &[("outcome", "postponed")], &[("outcome", "failed")]],
     ),
     counter(
         "chancery_outbound_requests_total",

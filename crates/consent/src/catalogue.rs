@@ -9,10 +9,15 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::digest::Digest;
-use protocol::{ClientId, Scope, ScopeToken, client::TokenFormat, uri::is_resource_indicator};
+use protocol::{
+    ClientId, Scope, ScopeToken, claims::is_claim_entry, client::TokenFormat, uri::is_resource_indicator,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::openid;
+use crate::{
+    introspection_answer::{AnswerMetadataFault, IntrospectionAnswer},
+    openid,
+};
 
 /// A role of the bank's own access control, such as `account-viewer`. Scopes map to roles, people
 /// hold roles, and tokens carry those in both.
@@ -91,6 +96,10 @@ pub struct ScopeDefinition {
     /// Whether the page shall draw attention to it (it moves money, say).
     #[serde(default)]
     pub sensitive: bool,
+    /// Whether it reaches accounts or payments of customers: a new client that may ask for it lives under
+    /// FAPI 2.0 unless somebody chooses otherwise.
+    #[serde(default)]
+    pub financial: bool,
     /// Whether it takes two factors to authorize it (PSD2 article 97).
     #[serde(default)]
     pub second_factor_required: bool,
@@ -146,6 +155,9 @@ pub struct IntrospectionCredential {
     /// The secret before that, while it is being replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<FormerSecret>,
+    /// How it wants answers as JWTs (RFC 9701 §6).
+    #[serde(default, skip_serializing_if = "IntrospectionAnswer::is_default")]
+    pub answer: IntrospectionAnswer,
 }
 
 /// A secret that was replaced and counts for a while yet.
@@ -216,6 +228,14 @@ pub enum CatalogueFault {
     /// Access tokens live at most a day, and signing keys stay published for at least as long (OC-22).
     #[error("access_token_lifetime of `{0}` must be positive and at most a day")]
     TokenLifetime(String),
+    /// Answers of introspection can't be made as it wants them (IN-07).
+    #[error("introspection of `{audience}`: {fault}")]
+    IntrospectionAnswer {
+        /// The resource server.
+        audience: String,
+        /// Why not.
+        fault: AnswerMetadataFault,
+    },
     /// Lifetimes are positive and at most a hundred years.
     #[error("the lifetime of `{0}` must be positive and at most a hundred years")]
     Lifetime(String),
@@ -260,12 +280,18 @@ impl Catalogue {
             {
                 return Err(CatalogueFault::DuplicateIntrospectionId(credential.id.clone()));
             }
+            let answer = server.introspection.as_ref().map(|credential| &credential.answer);
+            if let Some(answer) = answer
+                && let Err(fault) = answer.algorithm().and(answer.encryption().map(drop))
+            {
+                return Err(CatalogueFault::IntrospectionAnswer { audience: server.audience, fault });
+            }
             if let Some(twice) = catalogue.resource_servers.insert(server.audience.clone(), server) {
                 return Err(CatalogueFault::DuplicateResourceServer(twice.audience));
             }
         }
         for scope in scopes {
-            if openid::definition(scope.name.as_str()).is_some() {
+            if openid::definition(scope.name.as_str()).is_some() || is_claim_entry(scope.name.as_str()) {
                 return Err(CatalogueFault::ReservedScope(scope.name));
             }
             lifetime(scope.name.as_str(), scope.max_lifetime)?;
@@ -287,6 +313,11 @@ impl Catalogue {
     /// The definition of a scope, declared or of OpenID Connect.
     pub fn scope(&self, name: &str) -> Option<&ScopeDefinition> {
         self.scopes.get(name).or_else(|| openid::definition(name))
+    }
+
+    /// The definition of what a consent may hold: a scope, or a single claim (OC-18).
+    pub fn entry(&self, name: &str) -> Option<&ScopeDefinition> {
+        self.scope(name).or_else(|| openid::claim_definition(name))
     }
 
     /// The resource server with exactly this identifier.
@@ -331,9 +362,9 @@ impl Catalogue {
         self.definitions(scope).filter_map(ScopeDefinition::longest).min()
     }
 
-    /// The definitions of those tokens of `scope` that are known.
+    /// The definitions of those tokens of `scope` that are known, single claims among them.
     pub fn definitions<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a ScopeDefinition> {
-        scope.iter().filter_map(|token| self.scope(token.as_str()))
+        scope.iter().filter_map(|token| self.entry(token.as_str()))
     }
 }
 
@@ -369,6 +400,7 @@ mod tests {
                 id: "bank-api".parse().unwrap(),
                 secret: jose::digest::sha256("secret"),
                 former: None,
+                answer: IntrospectionAnswer::default(),
             }),
             ..server(audience)
         };
@@ -390,6 +422,7 @@ mod tests {
             id: "bank-api".parse().unwrap(),
             secret: digest("new"),
             former: Some(former),
+            answer: IntrospectionAnswer::default(),
         };
         let accepted = |text, seconds| credential.accepts(digest(text), at(seconds));
         assert!(accepted("new", 9) && accepted("old", 9) && accepted("new", 10));

@@ -233,7 +233,7 @@ fn drop_reason(
     held: &Scope,
     catalogue: &Catalogue,
 ) -> Option<DropReason> {
-    if catalogue.scope(name).is_none() {
+    if catalogue.entry(name).is_none() {
         return Some(DropReason::Unknown);
     }
     if !is_held_to(name, user_roles, catalogue) {
@@ -246,7 +246,7 @@ fn drop_reason(
 
 /// Whether the customer's own roles allow the scope: they hold every role that it stands for.
 pub(crate) fn is_held_to(name: &str, user_roles: &[Role], catalogue: &Catalogue) -> bool {
-    catalogue.scope(name).is_some_and(|scope| scope.roles.iter().all(|role| user_roles.contains(role)))
+    catalogue.entry(name).is_some_and(|scope| scope.roles.iter().all(|role| user_roles.contains(role)))
 }
 
 /// The requested resource servers, without those of which the customer may allow nothing.

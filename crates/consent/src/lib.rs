@@ -12,6 +12,8 @@
 
 pub mod catalogue;
 pub mod decide;
+pub mod details;
+pub mod introspection_answer;
 pub mod ledger;
 pub mod openid;
 pub mod roles;
@@ -26,6 +28,7 @@ pub use decide::{
     Answer, AnswerFault, ConsentAsk, ConsentDecision, ConsentGroup, ConsentItem, ConsentRefusal,
     ConsentRequest, ConsentUpsert, DropReason, Dropped, evaluate, grant,
 };
+pub use introspection_answer::IntrospectionAnswer;
 pub use ledger::{ConsentRecord, ConsentWithdrawal, GrantedConsent, withdraw};
 pub use roles::{
     AudienceFault, TokenTarget, audience_of, held_scope, narrow, roles_for, scope_for, still_reached,

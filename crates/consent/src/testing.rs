@@ -39,6 +39,7 @@ pub(crate) fn define(name: &str, audience: Option<&str>, needs: &[&str]) -> Scop
         audience: audience.map(str::to_owned),
         roles: roles(needs).into_iter().collect::<BTreeSet<_>>(),
         sensitive: false,
+        financial: false,
         second_factor_required: false,
         max_lifetime: None,
         translations: BTreeMap::new(),

@@ -210,7 +210,9 @@ impl Service {
             let event = self.event(context, EventKind::SessionEnded, now).user(visitor.user.id);
             tx.record(&event.session(id).reason("by_user")).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.0.deliveries.wake();
+        Ok(())
     }
 
     /// Changes the password. Other sessions and every grant of the person end (BCP-09). Other browsers are
@@ -271,6 +273,7 @@ impl Service {
         let event = self.event(context, EventKind::PasswordChanged, now).user(user.id);
         tx.record(&event.session(visitor.session.id)).await?;
         tx.commit().await?;
+        self.0.deliveries.wake();
         let before = DeviceBinding::new(user, visitor.totp.as_ref());
         let known = self.guesser(cookies, &before) != Guesser::Stranger;
         let after = before.with_password_of(now);

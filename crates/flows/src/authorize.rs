@@ -19,9 +19,11 @@ use protocol::{
 use store::hot::CodeIssue;
 use tokens::{
     checks::{AuthorizationFault, Hint, ValidatedAuthorization},
-    client::Client,
+    client::{Client, SubjectType},
+    device::hand_over,
     interaction::{InteractionRecord, Purpose},
     issue::{IssueFault, issue_code},
+    pushed::reference_digest,
     redirect::{RedirectFault, VerifiedRedirect},
     step::{Granting, Step, StepRefusal, next_step},
 };
@@ -29,6 +31,7 @@ use tokens::{
 use crate::{
     caches::Declared,
     context::RequestContext,
+    deliver::Undeliverable,
     error::{FlowError, Result},
     random::Draw,
     service::Service,
@@ -58,12 +61,21 @@ pub struct AuthorizationResponse {
     pub client: Arc<Client>,
     /// Where it goes.
     pub redirect: VerifiedRedirect,
-    /// A code, or why there is none.
-    pub outcome: std::result::Result<AuthorizationCode, AuthorizationRefusal>,
+    /// What it gets, or why there is nothing.
+    pub outcome: std::result::Result<Granted, AuthorizationRefusal>,
+}
+
+/// What a client gets of a successful authorization.
+#[derive(Debug)]
+pub struct Granted {
+    /// The code.
+    pub code: AuthorizationCode,
+    /// The ID token beside it, where the response type has one; as it is sent.
+    pub id_token: Option<String>,
 }
 
 /// Why there is no code.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AuthorizationRefusal {
     /// A check found something.
     #[error(transparent)]
@@ -77,6 +89,9 @@ pub enum AuthorizationRefusal {
     /// The consent covers nothing of what was asked.
     #[error("{0}")]
     Issue(#[from] IssueFault),
+    /// The ID token is to be encrypted, and can't be.
+    #[error("{0}")]
+    Undeliverable(Arc<Undeliverable>),
 }
 
 impl Service {
@@ -98,15 +113,41 @@ impl Service {
         let Some(client) = client else {
             return self.refuse_locally(context, RedirectFault::UnknownClient, None).await;
         };
-        let redirect = match VerifiedRedirect::verify(&addressee, &client) {
+        let reference = params.get("request_uri").filter(|_| !params.is_repeated("request_uri"));
+        if let Some(digest) = reference.and_then(reference_digest) {
+            return self.authorize_pushed(context, client, &digest, cookies).await;
+        }
+        let effective = self.effective_parameters(&client, params).await;
+        // An object that is refused says nothing; what stands beside it says where the answer goes.
+        let (params, refused) = match &effective {
+            Ok(effective) => (&**effective, None),
+            Err(refusal) => (params, Some(AuthorizationFault::from(refusal.clone()))),
+        };
+        let redirect = match VerifiedRedirect::verify(&AuthorizationRequest::addressee(params), &client) {
             Ok(redirect) => redirect,
             Err(fault) => return self.refuse_locally(context, fault, Some(&client)).await,
         };
         let declared = self.declared();
-        let validated = match self.validate(params, client.clone(), redirect.clone(), &declared) {
+        let validated = match refused {
+            Some(fault) => Err(fault),
+            None => self.validate(params, client.clone(), redirect.clone(), &declared),
+        };
+        self.proceed(context, validated, (&client, redirect), cookies).await
+    }
+
+    /// What becomes of a request that was checked: its answer, or an interaction.
+    pub(crate) async fn proceed(
+        &self,
+        context: &RequestContext,
+        validated: std::result::Result<ValidatedAuthorization, AuthorizationFault>,
+        (client, redirect): (&Arc<Client>, VerifiedRedirect),
+        cookies: &Cookies,
+    ) -> Result<Authorization> {
+        let declared = self.declared();
+        let validated = match validated {
             Ok(validated) => validated,
             Err(fault) => {
-                let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
+                let response = self.refuse(context, client, redirect, fault.into(), None).await?;
                 return Ok(Authorization::Respond(response));
             }
         };
@@ -123,10 +164,11 @@ impl Service {
             }
             Step::Refuse(refusal) => {
                 let user = facts.visitor.map(|visitor| visitor.user.id);
-                let response = self.refuse(context, &client, redirect, refusal.into(), user).await?;
+                self.spend_pushed(&validated).await?;
+                let response = self.refuse(context, client, redirect, refusal.into(), user).await?;
                 Ok(Authorization::Respond(response))
             }
-            Step::Login | Step::SecondFactor | Step::Enrol | Step::Consent(_) => {
+            Step::Login | Step::SelectAccount | Step::SecondFactor | Step::Enrol | Step::Consent(_) => {
                 self.interact(&validated, cookies, now).await
             }
         }
@@ -154,18 +196,22 @@ impl Service {
     ) -> Result<ValidatedAuthorization, AuthorizationFault> {
         let hint = match &request.id_token_hint {
             None => Hint::Absent,
-            Some(token) => self.hinted_subject(token, &client, declared).map_or(Hint::Invalid, Hint::Subject),
+            Some(token) => self.hinted_subject(token, &client, declared).unwrap_or(Hint::Invalid),
         };
         ValidatedAuthorization::validate(request, client, redirect, hint, &declared.catalogue)
     }
 
     /// The subject of an ID token that we issued to this client, expired or not (OC-09).
-    fn hinted_subject(&self, token: &str, client: &Client, declared: &Declared) -> Option<UserId> {
+    fn hinted_subject(&self, token: &str, client: &Client, declared: &Declared) -> Option<Hint> {
         let keys = declared.keyring.verification_keys();
         let verified = verify_id_token_hint(token, keys, &self.0.policies.issuer).ok()?;
         let audience = verified.claims.aud().ok()??;
         audience.contains(client.id.as_str()).then_some(())?;
-        verified.claims.sub().ok()??.parse().ok()
+        let subject = verified.claims.sub().ok()??;
+        match client.subject_type {
+            SubjectType::Public => subject.parse().ok().map(Hint::Subject),
+            SubjectType::Pairwise { .. } => subject.parse().ok().map(Hint::Pairwise),
+        }
     }
 
     /// Saves an interaction and sends the browser there.
@@ -202,6 +248,7 @@ impl Service {
             created_at: now,
             expires_at: now + self.0.policies.interaction_lifetime,
             completed_at: None,
+            chosen_session: None,
         };
         self.0.store.begin_interaction(&record).await?;
         Ok((record.id, new))
@@ -259,19 +306,28 @@ impl Service {
         let fresh = (GrantId(self.random().id(now)), self.entropy());
         let issued = issue_code(validated, authentication, &consent, fresh, &self.0.policies.tokens, now);
         let issued = match issued {
-            Ok(issued) => issued,
+            Ok(mut issued) => {
+                if let Some(Purpose::Device { device, expires_at, .. }) =
+                    interaction.map(|interaction| &interaction.purpose)
+                {
+                    hand_over(&mut issued, *device, *expires_at, now);
+                }
+                issued
+            }
             Err(IssueFault::ForeignConsent) => {
                 return Err(FlowError::Contradiction("a consent of somebody else"));
             }
             Err(fault) => {
-                let (client, redirect) = (validated.client(), validated.redirect().clone());
-                let user = Some(authentication.user());
-                return match interaction {
-                    None => self.refuse(context, client, redirect, fault.into(), user).await.map(Some),
-                    Some(record) => {
-                        self.refuse_ending(context, record, (client, redirect), fault.into(), user).await
-                    }
-                };
+                return self
+                    .refuse_at_last(context, validated, authentication, fault.into(), interaction)
+                    .await;
+            }
+        };
+        // Before the code is stored: who can't be given the one shall not have the other.
+        let id_token = match self.id_token_beside(validated, &issued, now).await? {
+            Ok(id_token) => id_token,
+            Err(fault) => {
+                return self.refuse_at_last(context, validated, authentication, fault, interaction).await;
             }
         };
         let event = |kind| {
@@ -293,14 +349,52 @@ impl Service {
             consent: answered.as_ref().map(|(upsert, event)| (*upsert, event)),
             grant: &issued.grant,
             code: &issued.code_record,
+            pushed: validated.pushed(),
             event: &event,
             now,
         };
+        if upsert.is_some() {
+            self.keep_document(validated.client()).await?;
+        }
+        // Before the code: nobody gets an ID token of a session without being told of its end (OC-35).
+        if validated.client().logout.any() && issued.grant.scope.contains("openid") {
+            let session = issued.grant.session;
+            self.0.store.take_part(session, &validated.client().id, now).await?;
+        }
         if self.0.store.issue_code(&issue).await? != 1 {
             return Ok(None);
         }
         let (client, redirect) = (validated.client().clone(), validated.redirect().clone());
-        Ok(Some(AuthorizationResponse { client, redirect, outcome: Ok(issued.code) }))
+        Ok(Some(AuthorizationResponse {
+            client,
+            redirect,
+            outcome: Ok(Granted { code: issued.code, id_token }),
+        }))
+    }
+
+    /// Refuses what had come as far as the code.
+    async fn refuse_at_last(
+        &self,
+        context: &RequestContext,
+        validated: &ValidatedAuthorization,
+        authentication: &Authentication,
+        refusal: AuthorizationRefusal,
+        interaction: Option<&InteractionRecord>,
+    ) -> Result<Option<AuthorizationResponse>> {
+        let (client, redirect) = (validated.client(), validated.redirect().clone());
+        let user = Some(authentication.user());
+        match interaction {
+            None => self.refuse(context, client, redirect, refusal, user).await.map(Some),
+            Some(record) => self.refuse_ending(context, record, (client, redirect), refusal, user).await,
+        }
+    }
+
+    /// A refusal is an answer, too: it spends the pushed request, if the request was one (F2-31).
+    async fn spend_pushed(&self, validated: &ValidatedAuthorization) -> Result<()> {
+        if let Some(digest) = validated.pushed() {
+            self.0.store.consume_pushed(&digest, self.now()).await?;
+        }
+        Ok(())
     }
 
     /// Audits a refusal that goes to the client.
@@ -331,6 +425,12 @@ impl Service {
         if tx.complete_interaction(interaction.id, interaction.version, self.now()).await? != 1 {
             return Ok(None);
         }
+        if let Purpose::Device { device, .. } = &interaction.purpose {
+            tx.deny_device(device).await?;
+        }
+        if let Some(digest) = interaction.pushed() {
+            tx.consume_pushed(&digest, self.now()).await?;
+        }
         tx.record(&event).await?;
         tx.commit().await?;
         Ok(Some(AuthorizationResponse { client: client.clone(), redirect, outcome: Err(refusal) }))
@@ -351,7 +451,7 @@ impl Service {
         event.reason(refusal.to_string())
     }
 
-    async fn refuse_locally(
+    pub(crate) async fn refuse_locally(
         &self,
         context: &RequestContext,
         fault: RedirectFault,

@@ -64,14 +64,14 @@ impl Operator<'_> {
     }
 }
 
-/// Opens every sealed record: the keys that sign, and the seeds of authenticators. Gives how many.
+/// Opens every sealed record: the private keys, and the seeds of authenticators. Gives how many.
 ///
 /// # Errors
 /// [`FlowError`]; the inner error names the first that does not open.
 pub async fn open_everything(store: &Store, sealer: &Sealer) -> Result<std::result::Result<u64, Unopened>> {
     let mut opened = 0;
     for key in store.signing_keys().await?.iter().filter(|key| !key.sealed_private.is_empty()) {
-        match key.open(sealer) {
+        match key.opens(sealer) {
             Ok(_) => opened += 1,
             Err(KeyRecordFault::Seal(why)) => {
                 return Ok(Err(Unopened { what: format!("signing key {}", key.kid), why }));

@@ -9,8 +9,10 @@ use std::sync::{
     Arc, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering},
 };
+use std::time::Duration;
 
 use consent::Catalogue;
+use jose::KeySet;
 use keys::{Keyring, SigningKeyRecord};
 use moka::sync::Cache;
 use protocol::ClientId;
@@ -18,6 +20,7 @@ use store::Changes;
 use tokens::client::Client;
 
 use crate::{
+    client_documents::KnownDocument,
     error::{FlowError, Result},
     evidence::Stopwatch,
     metadata::Documents,
@@ -26,6 +29,8 @@ use crate::{
 
 /// At most so many parsed clients are kept.
 const CLIENTS: u64 = 10_000;
+/// Keys of issuers of software statements are read again after so long.
+const STATEMENT_KEYS: Duration = Duration::from_secs(300);
 
 /// The declared things that fit in memory as a whole.
 #[derive(Debug)]
@@ -49,11 +54,21 @@ pub(crate) struct Caches {
     generations: AtomicU64,
     /// `None` is remembered too, so that unknown client ids don't reach the database each time.
     clients: Cache<(u64, ClientId), Option<Arc<Client>>>,
+    /// Clients that are documents.
+    pub(crate) documents: Cache<ClientId, KnownDocument>,
+    /// Keys that software statements are verified with, by URL.
+    pub(crate) statement_keys: Cache<String, KeySet>,
 }
 
 impl Caches {
     pub(crate) fn empty() -> Self {
-        Self { declared: RwLock::new(None), generations: AtomicU64::new(0), clients: Cache::new(CLIENTS) }
+        Self {
+            declared: RwLock::new(None),
+            generations: AtomicU64::new(0),
+            clients: Cache::new(CLIENTS),
+            documents: Cache::new(CLIENTS),
+            statement_keys: Cache::builder().max_capacity(100).time_to_live(STATEMENT_KEYS).build(),
+        }
     }
 
     /// # Panics
@@ -71,6 +86,9 @@ impl Service {
     /// [`FlowError`].
     pub async fn client(&self, id: &str) -> Result<Option<Arc<Client>>> {
         let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
+        if self.names_a_document(&id) {
+            return self.document_client(&id).await;
+        }
         let key = (self.declared().generation, id);
         if let Some(known) = self.0.caches.clients.get(&key) {
             return Ok(known);
@@ -79,13 +97,19 @@ impl Service {
         let record = self.0.store.client(id).await?.filter(|record| !record.disabled);
         let client = match record {
             None => None,
-            Some(record) => Some(Arc::new(Client::parse(&record).map_err(|faults| {
+            Some(record) => Some(self.under_policy(Client::parse(&record).map_err(|faults| {
                 let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 FlowError::StoredClient { id: id.clone(), faults }
             })?)),
         };
         self.0.caches.clients.insert(key, client.clone());
         Ok(client)
+    }
+
+    /// What a client asks for, and what this server asks of all of them (PAR-07).
+    pub(crate) fn under_policy(&self, mut client: Client) -> Arc<Client> {
+        client.protection.pushed_requests |= self.0.policies.protection.require_pushed_requests;
+        Arc::new(client)
     }
 
     /// Reads what changed since the last time, and forgets parsed clients if any of them did.
@@ -114,6 +138,7 @@ impl Service {
             Arc::new(Declared { catalogue, keyring, signing_keys, documents, changes, generation });
         *self.0.caches.declared.write().unwrap_or_else(PoisonError::into_inner) = Some(declared);
         self.0.caches.clients.invalidate_all();
+        self.0.caches.documents.invalidate_all();
         Ok(true)
     }
 

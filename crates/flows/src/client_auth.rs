@@ -1,6 +1,7 @@
 //! Client authentication for the endpoints that need it (RFC 6749 §2.3).
 
 use audit::EventKind;
+use jose::KeySet;
 use protocol::{ClientId, params::Params};
 use tokens::client_auth::{
     Authenticated, AuthenticatedClient, ClientAuthFault, Presented, PresentedFault, authenticate,
@@ -64,7 +65,21 @@ impl Service {
         let client = self.client(presented.client_id()).await?;
         let known = client.as_ref().map(|client| client.id.clone());
         let issuer = &self.0.policies.issuer;
-        let authenticated = match authenticate(&presented, client, issuer, endpoint, self.now()) {
+        let keys = match &client {
+            Some(client) if presented.needs_keys() => self.client_keys(client).await.ok(),
+            _ => None,
+        };
+        let check = |keys: Option<&KeySet>| {
+            authenticate(&presented, client.clone(), keys, issuer, endpoint, self.now())
+        };
+        let mut checked = check(keys.as_deref());
+        if let (Err(fault), Some(client)) = (&checked, &client)
+            && fault.is_key_unknown()
+            && let Some(keys) = self.client_keys_anew(client).await
+        {
+            checked = check(Some(&keys));
+        }
+        let authenticated = match checked {
             Ok(Authenticated::Done(client)) => Ok(client),
             Ok(Authenticated::Assertion(proof)) => {
                 let store = &self.0.store;

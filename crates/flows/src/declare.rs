@@ -6,14 +6,21 @@
 
 use audit::{Actor, Event, EventKind};
 use chrono::{DateTime, Utc};
-use consent::{Catalogue, ResourceServer, Role, ScopeDefinition};
+use consent::{Catalogue, CatalogueFault, ResourceServer, Role, ScopeDefinition};
 use jose::digest::Digest;
 use mfa::{PasswordChange, PasswordHash, PasswordRefusal, SecondFactorPolicy, User, Username};
 use protocol::{ClientId, UserId, claims::StandardClaims, client::ClientMetadata, secret::Password};
 use store::{DeclaredRole, Lock, Tx};
-use tokens::client::{Client, ClientRecord, ClientSettings, SecretDigest};
+use tokens::{
+    client::{Client, ClientRecord, ClientSettings, Disclosure, SecretDigest},
+    profile::chosen_profile,
+};
 
-use crate::{error::Result, random::Draw, service::Service};
+use crate::{
+    error::{FlowError, Result},
+    random::Draw,
+    service::Service,
+};
 
 /// Everything that can be declared; also what the store has, when the two are compared.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +96,8 @@ pub enum DeclareFault {
         /// Which scope.
         scope: String,
     },
-    /// A client wants ID tokens by an algorithm for which there are no keys.
-    #[error("client {id}: id_token_signed_response_alg {algorithm} is not one of keys.algorithms")]
+    /// A client wants ID tokens or userinfo by an algorithm for which there are no keys.
+    #[error("client {id}: {algorithm}, which is to sign what it is told, is not one of keys.algorithms")]
     NoKey {
         /// Which client.
         id: ClientId,
@@ -174,6 +181,8 @@ impl Service {
             }
         }
         let current = self.declaration().await?;
+        let catalogue = joint_catalogue(&current, wanted)
+            .map_err(|fault| FlowError::StoredCatalogue(fault.to_string()))?;
         let now = self.now();
         let mut tx = self.0.store.begin().await?;
         tx.lock(Lock::Declarations).await?;
@@ -186,7 +195,7 @@ impl Service {
             // Read under the lock: what it replaces may have changed since the check.
             let before = tx.client(&declared.id).await?;
             let kind = if before.is_some() { EventKind::ClientChanged } else { EventKind::ClientCreated };
-            let record = client_record(declared, before.clone(), now);
+            let record = client_record(declared, before.clone(), &catalogue, now);
             let same = |before: &ClientRecord| ClientRecord { updated_at: now, ..before.clone() } == record;
             if before.as_ref().is_some_and(same) {
                 continue;
@@ -303,7 +312,7 @@ impl Service {
             if before.as_ref().is_some_and(|before| before.disabled) {
                 return Ok(Err(DeclareFault::Deleted(declared.id.clone())));
             }
-            let record = client_record(declared, before, self.now());
+            let record = client_record(declared, before.clone(), &catalogue, self.now());
             let id = declared.id.clone();
             match Client::parse(&record) {
                 Err(faults) => {
@@ -314,10 +323,19 @@ impl Service {
                     let algorithm = client.id_token_algorithm;
                     return Ok(Err(DeclareFault::NoKey { id, algorithm }));
                 }
+                Ok(Client { disclosure: Disclosure { userinfo_signing: Some(algorithm), .. }, .. })
+                    if !self.0.policies.rotation.has(algorithm) =>
+                {
+                    return Ok(Err(DeclareFault::NoKey { id, algorithm }));
+                }
                 Ok(client) => {
                     let unknown = catalogue.unknown(&client.scope);
                     if !unknown.is_empty() {
                         return Ok(Err(DeclareFault::UnknownScope { id, scope: unknown.to_string() }));
+                    }
+                    let before = before.as_ref().map(|before| &before.metadata);
+                    if let Err(refusal) = self.check_sector(&record.metadata, before).await {
+                        return Ok(Err(DeclareFault::Client { id, faults: refusal.to_string() }));
                     }
                 }
             }
@@ -352,8 +370,17 @@ impl Service {
 fn client_record(
     declared: &DeclaredClient,
     before: Option<ClientRecord>,
+    catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> ClientRecord {
+    let mut settings = declared.settings.clone();
+    if settings.profile.is_none() {
+        // Whoever says nothing leaves it as it is, and lets the scope of a new client decide.
+        settings.profile = match &before {
+            Some(before) => before.settings.profile,
+            None => chosen_profile(&declared.metadata, catalogue),
+        };
+    }
     let secrets = match (&declared.secret, &before) {
         (Some(digest), _) => vec![SecretDigest { digest: *digest, expires_at: None }],
         (None, Some(before)) => before.secrets.clone(),
@@ -362,12 +389,20 @@ fn client_record(
     ClientRecord {
         id: declared.id.clone(),
         metadata: declared.metadata.clone(),
-        settings: declared.settings.clone(),
+        settings,
         secrets,
         disabled: before.as_ref().is_some_and(|before| before.disabled),
         created_at: before.map_or(now, |before| before.created_at),
         updated_at: now,
     }
+}
+
+/// The catalogue as it would be.
+fn joint_catalogue(current: &Declared, wanted: &Declared) -> std::result::Result<Catalogue, CatalogueFault> {
+    let scopes = merged(current.scopes.clone(), &wanted.scopes, |scope| scope.name.to_string());
+    let servers =
+        merged(current.resource_servers.clone(), &wanted.resource_servers, |server| server.audience.clone());
+    Catalogue::new(scopes, servers)
 }
 
 /// What would be there: the wanted ones, and the present ones that they do not replace.

@@ -70,7 +70,7 @@ impl Service {
         let declared = self.declared();
         let now = self.now();
         let policy = self.step_policy(&declared);
-        let situation = open.facts.situation(open.record.created_at);
+        let situation = open.situation();
         match &open.validated {
             Some(validated) => matches!(next_step(validated, &situation, &policy, now), Step::Enrol),
             None if open.is_for_authenticator() => {

@@ -12,6 +12,9 @@ pub enum FlowError {
     /// Something could not be signed.
     #[error(transparent)]
     Mint(#[from] tokens::mint::MintFault),
+    /// An answer of introspection could not be signed or encrypted.
+    #[error(transparent)]
+    SignedAnswer(#[from] tokens::introspection_jwt::SignedAnswerFault),
     /// A sealed secret could not be opened or made.
     #[error(transparent)]
     Seal(#[from] keys::SealFault),

@@ -56,7 +56,8 @@ impl Service {
                 metrics::gauge!("chancery_signing_keys", &labels)
                     .set(f64::from(u32::try_from(found).unwrap_or(u32::MAX)));
             }
-            if let Some(age) = self.signing_key_age(algorithm, now) {
+            let age = algorithm.signature().and_then(|signs| self.signing_key_age(signs, now));
+            if let Some(age) = age {
                 metrics::gauge!("chancery_signing_key_age_seconds", "alg" => alg).set(seconds(age));
             }
             if let Some(period) = policy.period(algorithm) {
@@ -96,6 +97,7 @@ pub fn client_reason(refusal: &ClientRefusal) -> &'static str {
             ClientAuthFault::UnknownClient => "unknown_client",
             ClientAuthFault::WrongMethod { .. } => "wrong_authentication_method",
             ClientAuthFault::WrongSecret => "wrong_client_secret",
+            ClientAuthFault::KeysUnavailable => "client_keys_unavailable",
             ClientAuthFault::Assertion(_) => "bad_client_assertion",
             ClientAuthFault::Replayed(_) => "replayed_client_assertion",
         },

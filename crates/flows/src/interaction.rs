@@ -11,18 +11,14 @@ use audit::EventKind;
 use consent::{Answer, ConsentAsk};
 use jose::digest::{Digest, hmac_sha256, sha256, sha256_framed};
 use mfa::TotpEnrolment;
-use protocol::{
-    InteractionId,
-    authorization::{Addressee, AuthorizationRequest},
-    secret::CsrfToken,
-};
+use protocol::{InteractionId, authorization::AuthorizationRequest, secret::CsrfToken};
 use tokens::{
     checks::ValidatedAuthorization,
     client::Client,
     interaction::{InteractionRecord, Purpose},
     redirect::VerifiedRedirect,
     step::{
-        AccountStep, AuthenticatorStep, Step, account_step, authenticator_step, next_step,
+        AccountStep, AuthenticatorStep, Situation, Step, account_step, authenticator_step, next_step,
         reauthentication_step,
     },
 };
@@ -76,6 +72,8 @@ impl Interaction {
 pub enum Shown {
     /// The sign-in page.
     SignIn(Interaction),
+    /// The page that asks who goes on: the person who is signed in, or somebody else.
+    SelectAccount(Interaction),
     /// The page that asks for a one-time password.
     SecondFactor(Interaction),
     /// The page that sets up an authenticator.
@@ -111,6 +109,11 @@ impl Open {
         self.record.purpose == Purpose::Authenticator
     }
 
+    /// The facts that the next step is found from.
+    pub(crate) fn situation(&self) -> Situation<'_> {
+        Situation { chosen: self.record.chosen_session, ..self.facts.situation(self.record.created_at) }
+    }
+
     pub(crate) fn shown(self) -> Interaction {
         let Self { record, validated, facts, csrf } = self;
         Interaction { record, validated, visitor: facts.visitor, csrf }
@@ -136,10 +139,17 @@ impl Service {
         let declared = self.declared();
         let now = self.now();
         let policy = self.step_policy(&declared);
-        let situation = open.facts.situation(open.record.created_at);
+        let situation = open.situation();
         let Some(validated) = &open.validated else { return self.show_own(*open) };
         match next_step(validated, &situation, &policy, now) {
             Step::Login => Ok(Shown::SignIn(open.shown())),
+            Step::SelectAccount => {
+                let mut shown = open.shown();
+                if let Some(visitor) = &shown.visitor {
+                    shown.csrf = account_token(&shown.csrf, visitor);
+                }
+                Ok(Shown::SelectAccount(shown))
+            }
             Step::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
             Step::Enrol => self.show_enrolment(*open),
             Step::Consent(ask) => {
@@ -166,7 +176,7 @@ impl Service {
         let declared = self.declared();
         let now = self.now();
         let policy = self.step_policy(&declared);
-        let situation = open.facts.situation(open.record.created_at);
+        let situation = open.situation();
         if open.record.purpose == Purpose::Account {
             return match account_step(&situation, &policy, now) {
                 AccountStep::Login => Ok(Shown::SignIn(open.shown())),
@@ -213,7 +223,7 @@ impl Service {
         };
         let declared = self.declared();
         let now = self.now();
-        let situation = open.facts.situation(open.record.created_at);
+        let situation = open.situation();
         if let Some(validated) = &open.validated
             && let Step::Consent(ask) = next_step(validated, &situation, &self.step_policy(&declared), now)
             && let Some(visitor) = &open.facts.visitor
@@ -252,6 +262,34 @@ impl Service {
             Found::Respond(response) => Ok(Shown::Respond(response)),
             Found::Refused(refusal) => Ok(Shown::Refused(refusal)),
         }
+    }
+
+    /// The person goes on with the account that the page showed. If another one is signed in by now, the
+    /// page comes again. Answers why not, if it can't be done.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn choose_account(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+        csrf: &CsrfToken,
+    ) -> Result<Option<InteractionRefusal>> {
+        let open = match self.post(context, id, cookies, csrf).await? {
+            Found::Open(open) => open,
+            Found::Respond(_) => return Ok(None),
+            Found::Refused(refusal) => return Ok(Some(refusal)),
+        };
+        if let Some(visitor) = &open.facts.visitor
+            && sha256(account_token(&open.csrf, visitor).expose()) == sha256(csrf.expose())
+        {
+            let mut tx = self.0.store.begin().await?;
+            // No row: another tab went on meanwhile, and what comes next is found anew anyway.
+            tx.choose_session(open.record.id, open.record.version, visitor.session.id).await?;
+            tx.commit().await?;
+        }
+        Ok(None)
     }
 
     /// Somebody else sits at the browser: ends the session, so that the sign-in page comes next.
@@ -336,19 +374,23 @@ impl Service {
         let browser = cookies.browser.as_ref().filter(|cookie| sha256(cookie.expose()) == record.browser);
         let Some(browser) = browser else { return self.forgery(context, id).await };
         let csrf = csrf_token(browser.expose(), &["interaction", &record.id.to_string()]);
+        if let Purpose::Device { request, .. } = &record.purpose {
+            let Some(client) = self.client(&request.client_id).await? else { return over };
+            let catalogue = &self.declared().catalogue;
+            let Ok(validated) = ValidatedAuthorization::of_device((**request).clone(), client, catalogue)
+            else {
+                return over;
+            };
+            let facts = self.received(visit).await?;
+            return Ok(Found::Open(Box::new(Open { record, validated: Some(validated), facts, csrf })));
+        }
         let Purpose::Authorization { request } = &record.purpose else {
             let facts = self.received(visit).await?;
             return Ok(Found::Open(Box::new(Open { record, validated: None, facts, csrf })));
         };
         // The client may have lost the redirect URI, or itself, since the request came.
         let Some(client) = self.client(&request.client_id).await? else { return over };
-        let addressee = Addressee {
-            client_id: Some(&request.client_id),
-            redirect_uri: request.redirect_uri.as_deref(),
-            state: request.state.as_deref(),
-            response_mode: Some(request.response_mode),
-        };
-        let Ok(redirect) = VerifiedRedirect::verify(&addressee, &client) else { return over };
+        let Ok(redirect) = VerifiedRedirect::of_stored(request, &client) else { return over };
         let declared = self.declared();
         let checked = self.revalidate((**request).clone(), client.clone(), redirect.clone(), &declared);
         match checked {
@@ -388,6 +430,13 @@ fn consent_token(transaction: &CsrfToken, visitor: &Visitor, ask: &ConsentAsk) -
     }
     let parts: Vec<&[u8]> = question.iter().map(|part| part.as_bytes()).collect();
     CsrfToken::new(format!("{}.{}", transaction.expose(), sha256_framed(&parts)))
+}
+
+/// The token of a page that shows whom one may go on as: that of the transaction, and who it is.
+fn account_token(transaction: &CsrfToken, visitor: &Visitor) -> CsrfToken {
+    let (session, user) = (visitor.session.id.to_string(), visitor.user.id.to_string());
+    let shown = sha256_framed(&[b"account", session.as_bytes(), user.as_bytes()]);
+    CsrfToken::new(format!("{}.{shown}", transaction.expose()))
 }
 
 /// The part of a posted token that every page of the transaction has.

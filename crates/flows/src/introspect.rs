@@ -26,8 +26,17 @@ pub enum IntrospectionRefusal {
     Form(#[from] TokenParameterFault),
 }
 
+/// An answer, as it is to be sent.
+#[derive(Clone, Debug)]
+pub struct Introspected {
+    /// What is said.
+    pub response: IntrospectionResponse,
+    /// The same as a JWT, where the resource server asked for one (RFC 9701 §4).
+    pub token: Option<String>,
+}
+
 impl Service {
-    /// Handles an introspection request.
+    /// Handles an introspection request; `signed` says whether the answer is to be a JWT (IN-05).
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
@@ -36,7 +45,8 @@ impl Service {
         context: &RequestContext,
         authorization: Option<&str>,
         body: &Params,
-    ) -> Result<std::result::Result<IntrospectionResponse, IntrospectionRefusal>> {
+        signed: bool,
+    ) -> Result<std::result::Result<Introspected, IntrospectionRefusal>> {
         let declared = self.declared();
         let presented = Presented::parse(authorization, body).ok();
         let caller = presented
@@ -54,14 +64,16 @@ impl Service {
         if let Some(dead) = dead {
             tracing::debug!(audience = caller.audience(), reason = %dead, "introspected token is inactive");
         }
-        Ok(Ok(response))
+        let sign = || self.mint(&declared).introspection(&caller, &response, self.now());
+        let token = signed.then(sign).transpose()?;
+        Ok(Ok(Introspected { response, token }))
     }
 
     async fn introspection_refused(
         &self,
         context: &RequestContext,
         refusal: IntrospectionRefusal,
-    ) -> Result<std::result::Result<IntrospectionResponse, IntrospectionRefusal>> {
+    ) -> Result<std::result::Result<Introspected, IntrospectionRefusal>> {
         let event = self.event(context, EventKind::IntrospectionRefused, self.now());
         self.note(event.by(Actor::ResourceServer).reason(refusal.to_string())).await?;
         Ok(Err(refusal))

@@ -10,22 +10,31 @@
 //! * [`authorize`] and [`interaction`] lead a person from a request to a code; [`sign_in`],
 //!   [`second_factor`] and [`enrolment`] are what they do on the way; [`account`] is what they do afterwards.
 //! * [`token`], [`introspect`], [`revoke`], [`userinfo`], [`logout`] are the other endpoints.
+//! * Logout tokens are delivered by a worker of every node ([`Service::deliver_logouts`]).
 //! * [`declare`], [`operate`], [`signing_keys`], [`maintenance`], [`evidence`], [`backup`] are for operators and for
 //!   the server itself.
 
 pub mod account;
 mod audit_queue;
 pub mod authorize;
+mod backchannel;
 pub mod backup;
 pub mod caches;
 pub mod client_auth;
+pub mod client_documents;
+pub mod client_keys;
 pub mod clock;
 pub mod context;
 pub mod declare;
+pub mod deliver;
 mod device;
+pub mod device_flow;
+pub mod dpop;
 pub mod enrolment;
 pub mod error;
 pub mod evidence;
+mod exchange;
+pub mod federation;
 mod hashing;
 pub mod interaction;
 pub mod introspect;
@@ -36,12 +45,19 @@ pub mod operate;
 pub mod passwords;
 pub mod policies;
 pub mod presented;
+pub mod pushed;
 pub mod random;
+pub mod registration;
+pub mod request_object;
+mod responses;
 pub mod revoke;
 pub mod second_factor;
+pub mod sector;
 pub mod service;
+pub mod session_state;
 pub mod sign_in;
 pub mod signing_keys;
+mod subjects;
 pub mod token;
 pub mod userinfo;
 pub mod visitor;

@@ -9,7 +9,7 @@ use mfa::session::end;
 use protocol::{logout::EndSessionRequest, secret::CsrfToken};
 use tokens::{
     client::Client,
-    logout::{LogoutHint, end_session},
+    logout::{LogoutFrame, LogoutHint, end_session},
 };
 
 use crate::{
@@ -38,6 +38,8 @@ pub enum Logout {
     Done {
         /// Where to, if the client registered it.
         redirect: Option<String>,
+        /// What is framed on the way (FL-01).
+        frames: Vec<LogoutFrame>,
     },
 }
 
@@ -83,11 +85,14 @@ impl Service {
                 visitor.map(|visitor| visitor.user.username.as_str().to_owned()).unwrap_or_default();
             return Ok(Logout::Confirm { client, csrf, username, redirect: decision.redirect });
         }
-        if let Some(visitor) = &visitor {
-            let reason = if client.is_some() { "by_client" } else { "by_user" };
-            self.sign_out(context, visitor, reason).await?;
-        }
-        Ok(Logout::Done { redirect: decision.redirect })
+        let frames = match &visitor {
+            None => Vec::new(),
+            Some(visitor) => {
+                let reason = if client.is_some() { "by_client" } else { "by_user" };
+                self.sign_out(context, visitor, reason).await?
+            }
+        };
+        Ok(Logout::Done { redirect: decision.redirect, frames })
     }
 
     /// What a hint says, if it is an ID token of ours, expired or not (LO-03), and for which client.
@@ -97,7 +102,7 @@ impl Service {
             let declared = self.declared();
             let keys = declared.keyring.verification_keys();
             let verified = verify_id_token_hint(token, keys, &self.0.policies.issuer).ok()?;
-            let subject = verified.claims.sub().ok()??.parse().ok()?;
+            let subject = verified.claims.sub().ok()??.parse().ok();
             let session = verified.claims.text("sid").ok().flatten().and_then(|sid| sid.parse().ok());
             let client = verified.claims.aud().ok()??.values.first().cloned()?;
             Some((LogoutHint { subject, session }, client))
@@ -105,18 +110,34 @@ impl Service {
         verify().unzip()
     }
 
-    /// Ends the visitor's session, and with it every grant that is bound to it (BL-04).
+    /// Ends the visitor's session, and with it every grant that is bound to it (BL-04). Clients that took
+    /// part are told over the back channel; gives what is framed for the others (FL-01).
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
-    pub async fn sign_out(&self, context: &RequestContext, visitor: &Visitor, reason: &str) -> Result<()> {
+    pub async fn sign_out(
+        &self,
+        context: &RequestContext,
+        visitor: &Visitor,
+        reason: &str,
+    ) -> Result<Vec<LogoutFrame>> {
         let now = self.now();
-        let Some(ended) = end(&visitor.session, visitor.user.id, now) else { return Ok(()) };
+        let session = visitor.session.id;
+        let Some(ended) = end(&visitor.session, visitor.user.id, now) else { return Ok(Vec::new()) };
+        let mut frames = Vec::new();
+        for client in self.0.store.participants(session).await? {
+            let client = self.client(client.as_str()).await?;
+            frames.extend(
+                client.and_then(|client| LogoutFrame::new(&client, &self.0.policies.issuer, session)),
+            );
+        }
         let mut tx = self.0.store.begin().await?;
         if tx.end_session(&ended).await? == 1 {
             let event = self.event(context, EventKind::SessionEnded, now).user(visitor.user.id);
-            tx.record(&event.session(visitor.session.id).reason(reason)).await?;
+            tx.record(&event.session(session).reason(reason)).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.0.deliveries.wake();
+        Ok(frames)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use audit::{Actor, Event, EventKind};
 use chrono::TimeDelta;
-use jose::Algorithm;
+use keys::KeyAlgorithm;
 use store::SweepPlan;
 use tokio::time::{sleep, timeout};
 
@@ -57,7 +57,7 @@ impl Service {
         loop {
             let now = self.now();
             let is_due = |alg| self.next_key_step(alg, now).is_some_and(|step| step <= now);
-            if keys_at <= now || (!failed && Algorithm::ALL.into_iter().any(is_due)) {
+            if keys_at <= now || (!failed && KeyAlgorithm::ALL.into_iter().any(is_due)) {
                 failed = !self.tend_signing_keys_now().await;
                 keys_at = now + if failed { AGAIN } else { TEND };
             }

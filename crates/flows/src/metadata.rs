@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 use consent::Catalogue;
-use jose::{Algorithm, digest::sha256};
+use jose::{
+    Algorithm, ContentEncryption, KeyManagement, digest::sha256, dpop::ALGORITHMS as DPOP_ALGORITHMS,
+};
 use keys::Keyring;
 use protocol::{
     acr::Acr,
@@ -12,8 +14,13 @@ use protocol::{
     client::{AuthMethod, GrantType, ResponseMode, ResponseType},
     provider::ProviderMetadata,
 };
+use tokens::client::SubjectType;
 
 use crate::policies::Policies;
+
+/// The values of `display` that the pages are made for: one layout, for small windows and for fingers too.
+/// The parameter itself changes nothing (OC-07).
+const DISPLAYS: [&str; 3] = ["page", "popup", "touch"];
 
 /// Claims that every ID token may have, beside those that scopes release.
 const ID_TOKEN_CLAIMS: [&str; 7] = ["sub", "iss", "auth_time", "acr", "amr", "sid", "nonce"];
@@ -56,7 +63,11 @@ fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Pr
     let issuer = &policies.issuer;
     let at = |path: &str| format!("{issuer}{path}");
     let client_algorithms: Vec<&'static str> = Algorithm::ALL.iter().map(|known| known.as_str()).collect();
-    let signing = keyring.algorithms().into_iter().map(Algorithm::as_str).collect();
+    let opening: Vec<&'static str> =
+        keyring.key_management().into_iter().map(KeyManagement::as_str).collect();
+    let signing: Vec<&'static str> = keyring.algorithms().into_iter().map(Algorithm::as_str).collect();
+    let management = || KeyManagement::ALL.map(KeyManagement::as_str).to_vec();
+    let content = || ContentEncryption::ALL.map(ContentEncryption::as_str).to_vec();
     ProviderMetadata {
         issuer: issuer.clone(),
         authorization_endpoint: at("/authorize"),
@@ -66,28 +77,62 @@ fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Pr
         introspection_endpoint: at("/introspect"),
         revocation_endpoint: at("/revoke"),
         end_session_endpoint: at("/end-session"),
+        device_authorization_endpoint: at("/device_authorization"),
+        check_session_iframe: at("/check-session"),
+        backchannel_logout_supported: true,
+        backchannel_logout_session_supported: true,
+        frontchannel_logout_supported: true,
+        frontchannel_logout_session_supported: true,
+        pushed_authorization_request_endpoint: at("/par"),
+        require_pushed_authorization_requests: policies.protection.require_pushed_requests,
+        dpop_signing_alg_values_supported: DPOP_ALGORITHMS.map(Algorithm::as_str).to_vec(),
+        registration_endpoint: policies.registration.as_ref().map(|_| at("/register")),
+        client_id_metadata_document_supported: policies.client_documents.as_ref().map(|_| true),
         scopes_supported: catalogue.supported().map(ToString::to_string).collect(),
         response_types_supported: ResponseType::ALL.to_vec(),
         response_modes_supported: ResponseMode::ALL.to_vec(),
         grant_types_supported: GrantType::ALL.to_vec(),
         acr_values_supported: Acr::ALL.to_vec(),
-        subject_types_supported: ["public"],
-        id_token_signing_alg_values_supported: signing,
+        subject_types_supported: SubjectType::NAMES,
+        id_token_signing_alg_values_supported: signing.clone(),
+        id_token_encryption_alg_values_supported: management(),
+        id_token_encryption_enc_values_supported: content(),
+        userinfo_signing_alg_values_supported: signing.clone(),
+        authorization_signing_alg_values_supported: signing,
+        authorization_encryption_alg_values_supported: management(),
+        authorization_encryption_enc_values_supported: content(),
+        userinfo_encryption_alg_values_supported: management(),
+        userinfo_encryption_enc_values_supported: content(),
         token_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
         token_endpoint_auth_signing_alg_values_supported: client_algorithms.clone(),
         introspection_endpoint_auth_methods_supported: vec![
             AuthMethod::ClientSecretBasic,
             AuthMethod::ClientSecretPost,
         ],
+        introspection_signing_alg_values_supported: keyring
+            .algorithms()
+            .into_iter()
+            .map(Algorithm::as_str)
+            .collect(),
+        introspection_encryption_alg_values_supported: management(),
+        introspection_encryption_enc_values_supported: content(),
         revocation_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
-        revocation_endpoint_auth_signing_alg_values_supported: client_algorithms,
+        revocation_endpoint_auth_signing_alg_values_supported: client_algorithms.clone(),
         claim_types_supported: ["normal"],
         claims_supported: ID_TOKEN_CLAIMS.into_iter().chain(claim_names()).collect(),
-        claims_parameter_supported: false,
-        request_parameter_supported: false,
-        request_uri_parameter_supported: false,
+        claims_parameter_supported: true,
+        request_parameter_supported: true,
+        request_uri_parameter_supported: true,
+        require_request_uri_registration: true,
+        request_object_signing_alg_values_supported: client_algorithms.clone(),
+        request_object_encryption_enc_values_supported: match opening.is_empty() {
+            true => Vec::new(),
+            false => content(),
+        },
+        request_object_encryption_alg_values_supported: opening,
         code_challenge_methods_supported: ["S256"],
         authorization_response_iss_parameter_supported: true,
+        display_values_supported: DISPLAYS,
         ui_locales_supported: policies.ui_locales.clone(),
         service_documentation: None,
     }

@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 use keys::RotationPolicy;
 use mfa::{HashingParams, SecondFactorPolicy, SessionPolicy, ThrottlePolicy};
+use outbound::OutboundPolicy;
 use tokens::policy::TokenPolicy;
+
+use crate::{client_documents::DocumentRules, registration::RegistrationRules};
 
 /// Everything that flows read from the configuration.
 #[derive(Clone, Debug)]
@@ -31,6 +34,40 @@ pub struct Policies {
     pub consent_lifetime: Option<TimeDelta>,
     /// Which signing keys there are and how they change.
     pub rotation: RotationPolicy,
+    /// Who may register clients; `None` for nobody (DR-01).
+    pub registration: Option<RegistrationRules>,
+    /// Which documents on the web may be clients; `None` for none.
+    pub client_documents: Option<DocumentRules>,
+    /// How requests and tokens are protected beyond what clients ask for.
+    pub protection: ProtectionPolicy,
+    /// What requests to others may do (OUT-01…03).
+    pub outbound: OutboundPolicy,
+    /// Banks and employers that people may sign in with.
+    pub upstreams: Vec<federation::UpstreamConfig>,
     /// Languages of the pages, for metadata.
     pub ui_locales: Vec<String>,
+}
+
+/// How requests and tokens are protected beyond what clients ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtectionPolicy {
+    /// Whether DPoP proofs for the token and PAR endpoints need a nonce of ours (DP-07).
+    pub dpop_nonce: bool,
+    /// The same for userinfo (DP-14).
+    pub dpop_resource_nonce: bool,
+    /// Whether every authorization request must be pushed (PAR-07).
+    pub require_pushed_requests: bool,
+    /// How long a pushed request may wait for its browser; below ten minutes (F2-27).
+    pub pushed_request_lifetime: TimeDelta,
+}
+
+impl Default for ProtectionPolicy {
+    fn default() -> Self {
+        Self {
+            dpop_nonce: false,
+            dpop_resource_nonce: false,
+            require_pushed_requests: false,
+            pushed_request_lifetime: TimeDelta::seconds(60),
+        }
+    }
 }

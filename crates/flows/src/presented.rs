@@ -1,7 +1,10 @@
 //! Finding out what a presented token is.
 
 use jose::{digest::sha256, verify_access_token};
-use tokens::{mint::AccessTokenClaims, presented::FoundAccessToken};
+use tokens::{
+    mint::AccessTokenClaims,
+    presented::{Above, FoundAccessToken},
+};
 
 use crate::{error::Result, service::Service};
 
@@ -9,6 +12,18 @@ impl Service {
     /// An access token of ours with everything above it: a JWT by its signature, an opaque one by
     /// its digest. `None` for whatever we did not issue, and for an expired JWT.
     pub(crate) async fn find_access_token(&self, token: &str) -> Result<Option<FoundAccessToken>> {
+        let mut found = self.find_own(token).await?;
+        // What stands above an exchanged token is its origin's grant; its own holder must stand, too.
+        if let Some(found) = &mut found
+            && found.claims.delegation.origin_client_id.is_some()
+            && self.client(found.claims.client_id.as_str()).await?.is_none()
+        {
+            found.above = Above::Nothing;
+        }
+        Ok(found)
+    }
+
+    async fn find_own(&self, token: &str) -> Result<Option<FoundAccessToken>> {
         if token.contains('.') {
             return self.find_jwt(token).await;
         }

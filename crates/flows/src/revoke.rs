@@ -69,7 +69,7 @@ impl Service {
         let token = request.token.expose();
         let found = match self.0.store.refresh_token(&sha256(token)).await? {
             Some((record, _)) => Some(Revocable::Refresh(record)),
-            None => self.find_access_token(token).await?.map(Revocable::Access),
+            None => self.find_access_token(token).await?.map(Box::new).map(Revocable::Access),
         };
         let decision = revoke(&client, found);
         if decision == (Revocation::Nothing { foreign: false }) {

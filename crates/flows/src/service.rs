@@ -1,23 +1,30 @@
 //! The server without its front door.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use audit::{Event, EventKind};
 use chrono::{DateTime, Utc};
 use keys::Sealer;
 use mfa::Pepper;
+use outbound::Outbound;
 use store::Store;
-use tokens::{mint::Mint, step::StepPolicy};
+use tokens::{mint::Mint, step::StepPolicy, subject::SubjectKey};
 
 use crate::{
     audit_queue::AuditQueue,
+    backchannel::Deliveries,
     caches::{Caches, Declared},
+    client_keys::ClientKeySets,
     clock::Clock,
     context::RequestContext,
+    device_flow::WrongCodes,
+    dpop::ServerNonces,
     error::Result,
+    federation::Upstreams,
     passwords::Passwords,
     policies::Policies,
     random::{Draw, Random},
+    request_object::FetchedObjects,
 };
 
 /// Everything that the use cases share. Cheap to clone; `web` keeps one.
@@ -34,6 +41,14 @@ pub(crate) struct Inner {
     pub(crate) caches: Caches,
     pub(crate) policies: Policies,
     pub(crate) audit_queue: AuditQueue,
+    pub(crate) outbound: Outbound,
+    pub(crate) subjects: OnceLock<SubjectKey>,
+    pub(crate) client_keys: ClientKeySets,
+    pub(crate) request_objects: FetchedObjects,
+    pub(crate) nonces: ServerNonces,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) wrong_codes: WrongCodes,
 }
 
 /// What a [`Service`] is made of.
@@ -61,6 +76,7 @@ impl Service {
     pub async fn new(parts: Parts) -> Result<Self> {
         let service = Self::assemble(parts).await?;
         service.tend_signing_keys().await?;
+        service.tend_subject_key().await?;
         service.reload().await?;
         Ok(service)
     }
@@ -75,9 +91,30 @@ impl Service {
         let device_keys = sealer.derived("known devices").into_boxed_slice();
         let caches = Caches::empty();
         let audit_queue = AuditQueue::new();
-        let inner =
-            Inner { store, clock, random, sealer, device_keys, passwords, caches, policies, audit_queue };
+        let outbound = Outbound::new(policies.outbound.clone());
+        let nonces = ServerNonces::new(&sealer);
+        let upstreams = Upstreams::new(&policies.upstreams, &outbound);
+        let inner = Inner {
+            store,
+            clock,
+            random,
+            sealer,
+            device_keys,
+            passwords,
+            caches,
+            policies,
+            audit_queue,
+            upstreams,
+            outbound,
+            subjects: OnceLock::new(),
+            client_keys: ClientKeySets::default(),
+            request_objects: FetchedObjects::default(),
+            nonces,
+            deliveries: Deliveries::default(),
+            wrong_codes: WrongCodes::default(),
+        };
         let service = Self(Arc::new(inner));
+        service.read_subject_key().await?;
         service.reload().await?;
         Ok(service)
     }
@@ -135,6 +172,7 @@ impl Service {
             keyring: &declared.keyring,
             catalogue: &declared.catalogue,
             policy: &self.0.policies.tokens,
+            subjects: self.subjects(),
         }
     }
 
@@ -144,6 +182,7 @@ impl Service {
             second_factor: self.0.policies.second_factor,
             sessions: &self.0.policies.sessions,
             catalogue: &declared.catalogue,
+            subjects: self.subjects(),
         }
     }
 }

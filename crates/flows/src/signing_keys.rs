@@ -1,10 +1,11 @@
-//! Signing keys: made when missing, moved through their lives by the plan of `keys` or by an
+//! Keys of ours, to sign with and to be encrypted to: made when missing, moved through their lives by the plan of `keys` or by an
 //! operator.
 
 use audit::{Actor, Event, EventKind};
 use chrono::{DateTime, TimeDelta, Utc};
-use jose::Algorithm;
-use keys::{KeyAction, KeyState, NOTICE, RotationPolicy, SigningKeyRecord, Transition, next_step, plan};
+use keys::{
+    KeyAction, KeyAlgorithm, KeyState, NOTICE, RotationPolicy, SigningKeyRecord, Transition, next_step, plan,
+};
 use store::Lock;
 
 use crate::{
@@ -18,8 +19,8 @@ use crate::{
 pub(crate) enum KeyStep {
     /// Make a key.
     Make {
-        /// What it signs with.
-        algorithm: Algorithm,
+        /// What it signs with, or is encrypted to with.
+        algorithm: KeyAlgorithm,
         /// When it is to sign first.
         activates_at: DateTime<Utc>,
     },
@@ -66,7 +67,7 @@ impl Service {
     }
 
     /// When there will be something to do for the keys of an algorithm, as far as this node knows.
-    pub(crate) fn next_key_step(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn next_key_step(&self, algorithm: KeyAlgorithm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         next_step(&self.declared().signing_keys, &self.rotation(), algorithm, now)
     }
 
@@ -154,7 +155,7 @@ impl Service {
     /// Away from the threads that answer requests, because an RSA key takes long.
     async fn new_key(
         &self,
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
         activates_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<SigningKeyRecord> {

@@ -15,17 +15,24 @@ use protocol::{
 };
 use store::hot::{Redemption, RefreshUse, Rotation};
 use tokens::{
+    assertion_grant::AssertionGrantRefusal,
     client_auth::AuthenticatedClient,
-    code::{CodeFault, CodeRefusal, redeem},
+    code::{CodeFault, CodeRefusal, RedeemableCode, redeem},
     credentials_grant::{ClientGrantFault, client_credentials},
+    device::DeviceFault,
+    envelope::Envelope,
+    exchange::ExchangeFault,
     grant::LiveGrant,
     mint::{Authority, MintedToken, TokenEntropy},
     refresh::{Ageing, RefreshFault, RefreshRefusal, first_refresh_token, refresh},
+    sender::{Sender, Unconstrained},
 };
 
 use crate::{
     client_auth::{ClientGate, Unauthenticated, admitted},
     context::RequestContext,
+    deliver::Undeliverable,
+    dpop::{DpopAt, DpopRefusal},
     error::Result,
     random::Draw,
     service::Service,
@@ -52,12 +59,30 @@ pub enum TokenRefusal {
     /// The refresh token gives nothing.
     #[error(transparent)]
     Refresh(#[from] RefreshFault),
+    /// The proof of a key proves nothing.
+    #[error(transparent)]
+    Dpop(#[from] DpopRefusal),
+    /// The client's tokens must be bound, and it showed no key (F2-09, DP-09).
+    #[error(transparent)]
+    Unconstrained(#[from] Unconstrained),
+    /// The client wants its ID tokens encrypted, and there is no key of it. Nothing is used up.
+    #[error(transparent)]
+    Undeliverable(#[from] Undeliverable),
+    /// The device waits, or waits in vain.
+    #[error(transparent)]
+    Device(#[from] DeviceFault),
     /// The client may not act for itself like that.
     #[error(transparent)]
     ClientGrant(#[from] ClientGrantFault),
+    /// The token can't be exchanged.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeFault),
+    /// The assertion gives nothing.
+    #[error(transparent)]
+    Assertion(#[from] AssertionGrantRefusal),
 }
 
-type Answer = Result<std::result::Result<TokenResponse, TokenRefusal>>;
+pub(crate) type Answer = Result<std::result::Result<TokenResponse, TokenRefusal>>;
 
 impl Service {
     /// Handles a token request. `authorization` is the header as it came; `gate` limits how often an
@@ -75,7 +100,7 @@ impl Service {
         // A repeated parameter is refused before anything is believed, credentials included.
         let parsed = TokenRequest::parse(body);
         if let Err(fault @ TokenRequestFault::Repeated(_)) = parsed {
-            return self.refused(context, None, fault.into(), None).await;
+            return self.token_refused(context, None, fault.into(), None).await;
         }
         let client = match self.authenticate_client(context, authorization, body, "/token").await? {
             Ok(client) => client,
@@ -85,40 +110,79 @@ impl Service {
         if let Err(seconds) = admitted(&client, gate) {
             return Ok(Err(TokenRefusal::Limited(seconds)));
         }
-        match parsed {
-            Err(fault) => self.refused(context, Some(&client), fault.into(), None).await,
-            Ok(TokenRequest::AuthorizationCode(request)) => self.redeem(context, &client, &request).await,
-            Ok(TokenRequest::RefreshToken(request)) => self.refresh(context, &client, &request).await,
-            Ok(TokenRequest::ClientCredentials(request)) => {
-                self.credentials(context, &client, &request).await
-            }
+        let request = match parsed {
+            Ok(request) => request,
+            Err(fault) => return self.token_refused(context, Some(&client), fault.into(), None).await,
+        };
+        // Before anything is looked up, so that a refusal here uses nothing up (DP-15).
+        let sender = match self.sender(context, &client).await? {
+            Ok(sender) => sender,
+            Err(refusal) => return self.token_refused(context, Some(&client), refusal, None).await,
+        };
+        match request {
+            TokenRequest::AuthorizationCode(request) => self.redeem(context, &sender, &request).await,
+            TokenRequest::RefreshToken(request) => self.refresh(context, &sender, &request).await,
+            TokenRequest::ClientCredentials(request) => self.credentials(context, &sender, &request).await,
+            TokenRequest::TokenExchange(request) => self.exchange_token(context, &sender, &request).await,
+            TokenRequest::JwtBearer(request) => self.take_assertion(context, &sender, &request).await,
+            TokenRequest::DeviceCode(request) => self.poll_device(context, &sender, &request).await,
         }
     }
 
-    async fn redeem(
+    /// The client with the key that its tokens will be bound to.
+    async fn sender(
         &self,
         context: &RequestContext,
         client: &AuthenticatedClient,
-        request: &CodeRequest,
-    ) -> Answer {
+    ) -> Result<std::result::Result<Sender, TokenRefusal>> {
+        let at = DpopAt::authorization_server("POST", "/token");
+        Ok(match self.dpop(context, at).await? {
+            Ok(proof) => Sender::constrain(client.clone(), proof).map_err(Into::into),
+            Err(refusal) => Err(refusal.into()),
+        })
+    }
+
+    async fn redeem(&self, context: &RequestContext, sender: &Sender, request: &CodeRequest) -> Answer {
+        let client = sender.authenticated();
         let found = self.0.store.code(&sha256(request.code.expose())).await?;
         let now = self.now();
         let declared = self.declared();
-        let code = match redeem(client, request, found, &declared.catalogue, now) {
+        let code = match redeem(sender, request, found, &declared.catalogue, now) {
             Ok(code) => code,
             Err(refusal) => return self.code_refused(context, client, refusal).await,
         };
+        self.give(context, sender, &code, &request.resources).await
+    }
+
+    /// Gives what a code is worth, and spends it (BCP-19).
+    pub(crate) async fn give(
+        &self,
+        context: &RequestContext,
+        sender: &Sender,
+        code: &RedeemableCode,
+        resources: &[String],
+    ) -> Answer {
+        let client = sender.authenticated();
+        let (now, declared) = (self.now(), self.declared());
         let grant = code.grant().grant();
-        let target = match code.grant().target(&grant.scope, &request.resources, &declared.catalogue) {
+        let target = match code.grant().target(&grant.scope, resources, &declared.catalogue) {
             Ok(target) => target,
-            Err(fault) => return self.refused(context, Some(client), fault.into(), Some(grant.id)).await,
+            Err(fault) => {
+                return self.token_refused(context, Some(client), fault.into(), Some(grant.id)).await;
+            }
         };
         let mint = self.mint(&declared);
         let access =
-            mint.access_token(client, Authority::Grant(code.grant()), &target, self.token_entropy(now), now)?;
-        let id_token = mint.id_token(client, code.grant(), &access, code.nonce(), now)?;
-        let refresh =
-            first_refresh_token(client.client(), code.grant(), &self.0.policies.tokens, self.entropy(), now);
+            mint.access_token(sender, Authority::Code(code), &target, self.token_entropy(now), now)?;
+        let person = self.told_in_id_token(grant.user, &grant.claims).await?;
+        let id_token = mint.id_token(client, code.grant(), &access, code.nonce(), &person, now)?;
+        let id_token = match self.delivered(client, id_token).await {
+            Ok(id_token) => id_token,
+            Err(fault) => {
+                return self.token_refused(context, Some(client), fault.into(), Some(grant.id)).await;
+            }
+        };
+        let refresh = first_refresh_token(sender, code.grant(), &self.0.policies.tokens, self.entropy(), now);
         let redemption = Redemption {
             code: &code.digest(),
             client: &client.client().id,
@@ -133,25 +197,28 @@ impl Service {
         Ok(Ok(response(access, refresh.map(|(token, _)| token), id_token)))
     }
 
-    async fn refresh(
-        &self,
-        context: &RequestContext,
-        client: &AuthenticatedClient,
-        request: &RefreshRequest,
-    ) -> Answer {
+    async fn refresh(&self, context: &RequestContext, sender: &Sender, request: &RefreshRequest) -> Answer {
+        let client = sender.authenticated();
         let found = self.0.store.refresh_token(&sha256(request.refresh_token.expose())).await?;
         let now = self.now();
         let declared = self.declared();
-        let refreshable = match refresh(client, request, found, &declared.catalogue, now) {
+        let refreshable = match refresh(sender, request, found, &declared.catalogue, now) {
             Ok(refreshable) => refreshable,
             Err(refusal) => return self.refresh_refused(context, client, refusal).await,
         };
         let grant = refreshable.grant();
         let mint = self.mint(&declared);
-        let authority = Authority::Grant(grant);
+        let authority = Authority::Refresh(&refreshable);
         let access =
-            mint.access_token(client, authority, refreshable.target(), self.token_entropy(now), now)?;
-        let id_token = mint.id_token(client, grant, &access, None, now)?;
+            mint.access_token(sender, authority, refreshable.target(), self.token_entropy(now), now)?;
+        let person = self.told_in_id_token(grant.grant().user, &grant.grant().claims).await?;
+        let id_token = mint.id_token(client, grant, &access, None, &person, now)?;
+        let id_token = match self.delivered(client, id_token).await {
+            Ok(id_token) => id_token,
+            Err(fault) => {
+                return self.token_refused(context, Some(client), fault.into(), Some(grant.grant().id)).await;
+            }
+        };
         let ageing = refreshable.ageing(&self.0.policies.tokens, self.entropy(), now);
         let event = &self.issued_event(context, EventKind::TokenRefreshed, grant, &access, now);
         let record = access.record.as_ref();
@@ -173,21 +240,34 @@ impl Service {
         Ok(Ok(response(access, Some(token), id_token)))
     }
 
+    /// An ID token as the client wants it, if there is one.
+    async fn delivered(
+        &self,
+        client: &AuthenticatedClient,
+        id_token: Option<Envelope>,
+    ) -> Result<Option<String>, Undeliverable> {
+        match id_token {
+            None => Ok(None),
+            Some(envelope) => self.deliver(client.client(), envelope).await.map(Some),
+        }
+    }
+
     async fn credentials(
         &self,
         context: &RequestContext,
-        client: &AuthenticatedClient,
+        sender: &Sender,
         request: &ClientCredentialsRequest,
     ) -> Answer {
+        let client = sender.authenticated();
         let declared = self.declared();
         let grant = match client_credentials(client, request, &declared.catalogue) {
             Ok(grant) => grant,
-            Err(fault) => return self.refused(context, Some(client), fault.into(), None).await,
+            Err(fault) => return self.token_refused(context, Some(client), fault.into(), None).await,
         };
         let now = self.now();
         let mint = self.mint(&declared);
         let authority = Authority::Client(&grant);
-        let access = mint.access_token(client, authority, grant.target(), self.token_entropy(now), now)?;
+        let access = mint.access_token(sender, authority, grant.target(), self.token_entropy(now), now)?;
         let event = self.event(context, EventKind::TokenIssued, now).client(client.client().id.clone());
         let event = event.detail("jti", access.claims.jti.to_string());
         match &access.record {
@@ -198,11 +278,11 @@ impl Service {
         Ok(Ok(response(access, None, None)))
     }
 
-    fn token_entropy(&self, now: DateTime<Utc>) -> TokenEntropy {
+    pub(crate) fn token_entropy(&self, now: DateTime<Utc>) -> TokenEntropy {
         TokenEntropy { id: TokenId(self.random().id(now)), value: self.entropy() }
     }
 
-    fn issued_event(
+    pub(crate) fn issued_event(
         &self,
         context: &RequestContext,
         kind: EventKind,
@@ -220,7 +300,7 @@ impl Service {
             .detail("scope", access.claims.scope.to_string())
     }
 
-    async fn code_refused(
+    pub(crate) async fn code_refused(
         &self,
         context: &RequestContext,
         client: &AuthenticatedClient,
@@ -270,7 +350,7 @@ impl Service {
         Ok(Err(refusal))
     }
 
-    async fn refused(
+    pub(crate) async fn token_refused(
         &self,
         context: &RequestContext,
         client: Option<&AuthenticatedClient>,
@@ -284,15 +364,16 @@ impl Service {
     }
 }
 
-fn response(
+pub(crate) fn response(
     access: MintedToken,
     refresh_token: Option<protocol::secret::RefreshToken>,
     id_token: Option<String>,
 ) -> TokenResponse {
     TokenResponse {
-        token_type: "Bearer",
+        token_type: if access.claims.cnf.is_some() { "DPoP" } else { "Bearer" },
         expires_in: access.expires_in(),
         scope: access.claims.scope,
+        issued_token_type: None,
         access_token: access.token,
         refresh_token,
         id_token,

@@ -58,6 +58,7 @@ impl Facts {
             session: self.visitor.as_ref().map(|visitor| (&visitor.session, &visitor.user)),
             enrolled: self.visitor.as_ref().is_some_and(Visitor::enrolled),
             consent: self.consent.as_ref(),
+            chosen: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use aws_lc_rs::{
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
         ECDSA_P521_SHA512_FIXED, ED25519, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey,
+        RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
     },
 };
 use josekit::{
@@ -130,6 +131,37 @@ impl JwsVerifier for Verifier {
 
     fn box_clone(&self) -> Box<dyn JwsVerifier> {
         Box::new(self.clone())
+    }
+}
+
+/// A public key that came with what it signed: parsed for one signature.
+pub(crate) enum Proof {
+    /// ES256 or EdDSA.
+    Parsed(ParsedPublicKey),
+    /// PS256: modulus and exponent, without leading zeros.
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+}
+
+impl Proof {
+    /// A point of P-256, checked to lie on the curve.
+    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Result<Self, Rejected> {
+        point_on(Curve::P256, x, y).map(Self::Parsed)
+    }
+
+    /// A key of Ed25519.
+    pub(crate) fn ed25519(x: &[u8]) -> Result<Self, Rejected> {
+        ParsedPublicKey::new(&ED25519, x).map(Self::Parsed).map_err(|_| Rejected)
+    }
+
+    /// Did this key sign `message`?
+    pub(crate) fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Parsed(key) => key.verify_sig(message, signature).is_ok(),
+            Self::Rsa { n, e } => {
+                let key = RsaPublicKeyComponents { n, e };
+                key.verify(&RSA_PSS_2048_8192_SHA256, message, signature).is_ok()
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use protocol::json::{self, JsonFault};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::Value;
 
-use crate::{Algorithm, JwkFault, PublicKey};
+use crate::{Algorithm, JwkFault, PublicKey, jwe::KeyManagement};
 
 /// More keys than any client rotates through; each may cost one verification (JO-01).
 const MAX_KEYS: usize = 32;
@@ -58,6 +58,10 @@ impl KeySet {
     /// # Errors
     /// [`KeySetFault`] names the key and what is wrong with it.
     pub fn from_value(value: &Value) -> Result<Self, KeySetFault> {
+        Self::read(value, |fault| matches!(fault, JwkFault::KeyType(_)))
+    }
+
+    fn read(value: &Value, passed_over: impl Fn(&JwkFault) -> bool) -> Result<Self, KeySetFault> {
         let Some(Value::Array(items)) = value.get("keys") else {
             return Err(KeySetFault::NotAKeySet);
         };
@@ -68,11 +72,25 @@ impl KeySet {
         for (index, item) in items.iter().enumerate() {
             match PublicKey::from_value(item) {
                 Ok(key) => keys.push(key),
-                Err(JwkFault::KeyType(_)) => {}
+                Err(fault) if passed_over(&fault) => {}
                 Err(fault) => return Err(KeySetFault::Key { index, fault }),
             }
         }
         Ok(Self { keys })
+    }
+
+    /// Reads a key set that somebody publishes for all his correspondents, from bytes, strictly: what is
+    /// out of our range there, such as another curve, is meant for others and passed over (RFC 7517 §5).
+    ///
+    /// # Errors
+    /// As [`KeySet::from_slice`].
+    pub fn from_published(bytes: &[u8]) -> Result<Self, KeySetFault> {
+        if bytes.len() > MAX_BYTES {
+            return Err(KeySetFault::TooLarge);
+        }
+        Self::read(&json::from_slice::<Value>(bytes)?, |fault| {
+            matches!(fault, JwkFault::KeyType(_) | JwkFault::Curve(_))
+        })
     }
 
     /// A set of keys that are parsed already.
@@ -93,6 +111,13 @@ impl KeySet {
     /// Is there a key that verifies signatures of this algorithm?
     pub fn supports(&self, algorithm: Algorithm) -> bool {
         self.keys.iter().any(|key| key.verifier(algorithm).is_some())
+    }
+
+    /// The key to encrypt to with this algorithm: the first that says `use: enc`, else the first that
+    /// does not say what it is for.
+    pub fn encrypting(&self, algorithm: KeyManagement) -> Option<&PublicKey> {
+        let fit = || self.keys.iter().filter(|key| key.encrypts(algorithm));
+        fit().find(|key| key.is_for_encryption_only()).or_else(|| fit().next())
     }
 
     /// The set as JSON text.
@@ -118,5 +143,31 @@ impl Serialize for KeySet {
         let mut set = serializer.serialize_struct("KeySet", 1)?;
         set.serialize_field("keys", &self.keys)?;
         set.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{PrivateKey, SigningKey};
+    use serde_json::json;
+
+    #[test]
+    fn what_is_published_for_others_is_passed_over() {
+        let own = SigningKey::new(&PrivateKey::generate(Algorithm::Es256).unwrap()).unwrap();
+        let with = |other: Value| json!({"keys": [own.public(), other]});
+        for foreign in [
+            json!({"kty": "OKP", "crv": "X448", "x": "AAAA"}),
+            json!({"kty": "EC", "crv": "secp256k1", "x": "AAAA", "y": "AAAA"}),
+            json!({"kty": "AKP", "pub": "x"}),
+        ] {
+            let set = KeySet::from_published(with(foreign).to_string().as_bytes()).unwrap();
+            assert_eq!(set.keys(), [own.public().clone()]);
+        }
+        // A mistake with a secret is none that may be passed over (DR-04).
+        for mistake in [json!({"kty": "oct", "k": "AAAA"}), json!({"kty": "AKP", "pub": "x", "priv": "y"})] {
+            assert!(KeySet::from_published(with(mistake).to_string().as_bytes()).is_err());
+        }
     }
 }

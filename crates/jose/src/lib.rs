@@ -1,4 +1,4 @@
-//! Signed JSON: JWK, JWS and JWT, with only the algorithms that Chancery allows.
+//! Signed and encrypted JSON: JWK, JWS, JWE and JWT, with only the algorithms that Chancery allows.
 //!
 //! This is the one room that knows josekit, OpenSSL and aws-lc for keys. Everything here is
 //! synchronous and takes its clock as an argument. A token is believed only after [`verify()`]
@@ -10,26 +10,41 @@
 //! required claims, key sizes, and key types whose `Debug` prints no secret.
 
 pub mod algorithm;
+pub mod assertion_grant;
 mod aws;
+pub mod certificate;
 pub mod claims;
 pub mod client_assertion;
 pub mod digest;
+pub mod dpop;
+pub mod jwe;
 pub mod key_set;
+pub mod nonce;
 pub mod own;
 pub mod private;
 pub mod public;
 pub mod replay;
+pub mod request_object;
 pub mod verify;
 
 pub use algorithm::Algorithm;
+pub use assertion_grant::{
+    AssertedPerson, AssertionGrantFault, AssertionGrantPolicy, peek_issuer, verify_assertion_grant,
+};
 pub use claims::{Audience, ClaimFault, Claims};
 pub use client_assertion::{
     AssertionFault, AssertionPolicy, ClientAssertion, peek_client_id, verify_client_assertion,
 };
 pub use digest::Digest;
+pub use dpop::{DpopFault, DpopPolicy, VerifiedDpop, verify_dpop};
+pub use jwe::{ContentEncryption, DecryptionKey, Encryption, KeyManagement, PrivateDecryptionKey};
 pub use key_set::{KeySet, KeySetFault};
+pub use nonce::Nonces;
 pub use own::{OwnTokenFault, verify_access_token, verify_id_token_hint};
 pub use private::{KeyFault, PrivateKey, SignError, SigningKey};
 pub use public::{JwkFault, PublicKey};
 pub use replay::{Replayed, Unreplayed};
+pub use request_object::{
+    OpenedRequestObject, RequestObject, RequestObjectFault, RequestObjectPolicy, open_request_object,
+};
 pub use verify::{JoseFault, Verified, verify};

@@ -81,6 +81,8 @@ pub fn verify_id_token_hint(token: &str, keys: &KeySet, issuer: &str) -> Result<
     check_issuer(&verified, issuer)?;
     verified.claims.sub()?.ok_or(ClaimFault::Missing("sub"))?;
     verified.claims.aud()?.ok_or(ClaimFault::Missing("aud"))?;
+    // Signed userinfo has none, and is no ID token (RFC 8725 §3.11).
+    verified.claims.exp()?.ok_or(ClaimFault::Missing("exp"))?;
     Ok(verified)
 }
 

@@ -23,7 +23,7 @@ use crate::{Algorithm, JwkFault, PublicKey, aws, public::text};
 /// The size of our RSA keys. 3072 bits would sign three times as slowly; 2048 are what FAPI 2.0
 /// §5.4.1 and NIST SP 800-57 ask for up to 2030, and keys rotate long before. Whoever wants more
 /// strength takes ES256 or EdDSA, which are also faster.
-const RSA_BITS: u32 = 2048;
+pub(crate) const RSA_BITS: u32 = 2048;
 
 /// Why a private key cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -78,14 +78,12 @@ impl PrivateKey {
             Algorithm::Es256 => Jwk::generate_ec_key(EcCurve::P256)?,
             Algorithm::EdDsa => Jwk::generate_ed_key(EdCurve::Ed25519)?,
         };
-        let mut secret = Secret(jwk.into());
-        let thumbprint = PublicKey::from_public_members(&secret.0)?.thumbprint();
-        for (name, value) in [("use", "sig"), ("alg", algorithm.as_str()), ("kid", &thumbprint.to_string())] {
-            secret.0.insert(name.to_owned(), Value::String(value.to_owned()));
+        let mut secret = Secret::from(jwk);
+        let thumbprint = PublicKey::from_public_members(&secret.0)?.thumbprint().to_string();
+        for (name, value) in [("use", "sig"), ("alg", algorithm.as_str()), ("kid", &thumbprint)] {
+            secret.describe(name, value);
         }
-        // Room for an RSA key, so that no half-written copy is left behind by a reallocation.
-        let mut json = Zeroizing::new(Vec::with_capacity(4096));
-        serde_json::to_writer(&mut *json, &secret.0).map_err(|_| KeyFault::Malformed)?;
+        let json = secret.to_json()?;
         let public = PublicKey::from_public_members(&secret.0)?;
         Ok(Self { algorithm, public, json })
     }
@@ -187,7 +185,26 @@ impl SigningKey {
         let span = tracing::debug_span!(target: "traced", "sign", alg = %self.0.algorithm, kid = self.0.kid);
         let _entered = span.entered();
         let header = Header { typ, alg: self.0.algorithm.as_str(), kid: &self.0.kid };
-        let (header, payload) = (serde_json::to_vec(&header)?, serde_json::to_vec(claims)?);
+        self.sign_under(&header, claims)
+    }
+
+    /// Signs `claims` as a DPoP proof, whose header shows the public key itself (RFC 9449 §4.2): what a
+    /// client does.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    pub fn sign_proof(&self, claims: &impl Serialize) -> Result<String, SignError> {
+        let header = ProofHeader { typ: "dpop+jwt", alg: self.0.algorithm.as_str(), jwk: &self.0.public };
+        self.sign_under(&header, claims)
+    }
+
+    /// Signs `claims` under any header.
+    pub(crate) fn sign_under(
+        &self,
+        header: &impl Serialize,
+        claims: &impl Serialize,
+    ) -> Result<String, SignError> {
+        let (header, payload) = (serde_json::to_vec(header)?, serde_json::to_vec(claims)?);
         let length = header.len() + payload.len() + self.0.signer.signature_len();
         let mut token = String::with_capacity(length * 4 / 3 + 8);
         URL_SAFE_NO_PAD.encode_string(header, &mut token);
@@ -199,6 +216,14 @@ impl SigningKey {
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
+}
+
+/// The protected header of a DPoP proof.
+#[derive(Serialize)]
+struct ProofHeader<'a> {
+    typ: &'static str,
+    alg: &'static str,
+    jwk: &'a PublicKey,
 }
 
 /// The protected header of our tokens. Written straight to text (RFC 7515 §7.1), because josekit would
@@ -217,12 +242,35 @@ impl fmt::Debug for SigningKey {
 }
 
 /// A private JWK taken apart; its texts are wiped when it goes.
-struct Secret(Map<String, Value>);
+pub(crate) struct Secret(Map<String, Value>);
+
+impl From<Jwk> for Secret {
+    fn from(jwk: Jwk) -> Self {
+        Self(jwk.into())
+    }
+}
 
 impl Secret {
-    fn parse(json: &[u8]) -> Result<Self, KeyFault> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, KeyFault> {
         // The parser's message could quote the key, so it is dropped.
         serde_json::from_slice(json).map(Self).map_err(|_| KeyFault::Malformed)
+    }
+
+    pub(crate) fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// Sets a member that is no secret.
+    pub(crate) fn describe(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), Value::String(value.to_owned()));
+    }
+
+    /// The key as text that is wiped.
+    pub(crate) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+        // Room for an RSA key, so that no half-written copy is left behind by a reallocation.
+        let mut json = Zeroizing::new(Vec::with_capacity(4096));
+        serde_json::to_writer(&mut *json, &self.0).map_err(|_| KeyFault::Malformed)?;
+        Ok(json)
     }
 
     fn signer(&self, algorithm: Algorithm) -> Result<Box<dyn JwsSigner>, KeyFault> {
@@ -244,7 +292,10 @@ impl Secret {
     }
 
     /// Lends josekit a copy without `kid` (the header gets it from us), and wipes the copy.
-    fn with_jwk<T>(&self, parse: impl FnOnce(&Jwk) -> Result<T, JoseError>) -> Result<T, KeyFault> {
+    pub(crate) fn with_jwk<T>(
+        &self,
+        parse: impl FnOnce(&Jwk) -> Result<T, JoseError>,
+    ) -> Result<T, KeyFault> {
         let mut copy = self.0.clone();
         copy.remove("kid");
         let jwk = Jwk::from_map(copy)?;

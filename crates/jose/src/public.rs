@@ -5,17 +5,23 @@
 //! must not store (DR-04). `jku`, `x5u` and `x5c` are never followed or believed (F2-37). Keys are
 //! parsed into verifiers once, here; a weak key does not become one (F2-35).
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use josekit::{
+    JoseError,
+    jwe::JweEncrypter,
     jwk::Jwk,
     jws::{self, JwsVerifier},
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::{Algorithm, Digest, aws, digest::sha256};
+use crate::{Algorithm, Digest, aws, digest::sha256, jwe::KeyManagement};
 
 /// RSA keys must have at least this many bits (F2-35, RFC 7518 §3.3).
 const RSA_MIN_BITS: usize = 2048;
@@ -88,14 +94,19 @@ pub enum JwkFault {
     RsaExponent,
 }
 
-/// A public key, parsed, with a verifier for each algorithm that it may be used with.
+/// A public key, parsed, with a verifier for each algorithm that it may be used with. An encrypter is
+/// parsed at its first use, because most keys (those of DPoP proofs, say) never encrypt.
 #[derive(Clone)]
 pub struct PublicKey {
     kid: Option<String>,
     thumbprint: Digest,
     members: Map<String, Value>,
     verifiers: Vec<(Algorithm, Arc<dyn JwsVerifier>)>,
+    encrypts: Vec<KeyManagement>,
+    encrypters: Arc<[Encrypter; KeyManagement::ALL.len()]>,
 }
+
+type Encrypter = OnceLock<Box<dyn JweEncrypter>>;
 
 impl PublicKey {
     /// Reads a public JWK that is already JSON.
@@ -114,14 +125,23 @@ impl PublicKey {
     pub(crate) fn from_public_members(jwk: &Map<String, Value>) -> Result<Self, JwkFault> {
         let kid = optional_text(jwk, "kid")?.map(str::to_owned);
         let purpose = Purpose::read(jwk)?;
-        let (required, verifiers) = match text(jwk, "kty")? {
+        let kty = text(jwk, "kty")?;
+        let (required, verifiers) = match kty {
             "RSA" => rsa(jwk, &purpose)?,
             "EC" => elliptic(jwk, &purpose)?,
             "OKP" => ed25519(jwk, &purpose)?,
             "oct" => return Err(JwkFault::Symmetric),
             other => return Err(JwkFault::KeyType(other.chars().take(32).collect())),
         };
-        Ok(Self { thumbprint: thumbprint(&required), members: published(&required, jwk), verifiers, kid })
+        let encrypts = KeyManagement::ALL.into_iter().filter(|alg| purpose.encrypts(*alg, kty)).collect();
+        Ok(Self {
+            thumbprint: thumbprint(&required),
+            members: published(&required, jwk),
+            verifiers,
+            kid,
+            encrypts,
+            encrypters: Arc::default(),
+        })
     }
 
     /// The `kid` that its owner gave it.
@@ -138,6 +158,30 @@ impl PublicKey {
     /// `key_ops` leave (JO-01). None for an encryption key.
     pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> + '_ {
         self.verifiers.iter().map(|(algorithm, _)| *algorithm)
+    }
+
+    /// May it be used to encrypt with this algorithm: do `kty`, `alg`, `use` and `key_ops` admit it
+    /// (JO-01)?
+    pub fn encrypts(&self, algorithm: KeyManagement) -> bool {
+        self.encrypts.contains(&algorithm)
+    }
+
+    /// Does its owner say that it is for encryption?
+    pub(crate) fn is_for_encryption_only(&self) -> bool {
+        self.members.get("use").is_some_and(|purpose| purpose == "enc")
+    }
+
+    /// The encrypter of an algorithm that it [encrypts](Self::encrypts) with, parsed once.
+    pub(crate) fn encrypter(&self, algorithm: KeyManagement) -> Result<&dyn JweEncrypter, JoseError> {
+        let slot = &self.encrypters[algorithm as usize];
+        if let Some(parsed) = slot.get() {
+            return Ok(&**parsed);
+        }
+        // josekit gets only the numbers; what the key is for was decided when it was read.
+        let mut bare = self.members.clone();
+        bare.retain(|name, _| ["kty", "crv", "x", "y", "n", "e"].contains(&name.as_str()));
+        let parsed = algorithm.encrypter(&Jwk::from_map(bare)?)?;
+        Ok(&**slot.get_or_init(|| parsed))
     }
 
     /// The key as a public JWK.
@@ -176,19 +220,36 @@ impl Serialize for PublicKey {
 /// What the key's owner says it is for.
 struct Purpose<'a> {
     signatures: bool,
+    encryption: bool,
     algorithm: Option<&'a str>,
 }
 
 impl<'a> Purpose<'a> {
     fn read(jwk: &'a Map<String, Value>) -> Result<Self, JwkFault> {
-        let for_use = optional_text(jwk, "use")?.is_none_or(|name| name == "sig");
-        let for_operation = match jwk.get("key_ops") {
-            None => true,
-            Some(Value::Array(names)) => names.iter().any(|name| name == "verify"),
+        let purpose = optional_text(jwk, "use")?;
+        let operations = match jwk.get("key_ops") {
+            None => None,
+            Some(Value::Array(names)) => Some(names),
             Some(_) => return Err(JwkFault::Member("key_ops")),
         };
-        let algorithm = optional_text(jwk, "alg")?;
-        Ok(Self { signatures: for_use && for_operation, algorithm })
+        let serves = |name: &str, wanted: &[&str]| {
+            let listed = |operation: &Value| operation.as_str().is_some_and(|own| wanted.contains(&own));
+            purpose.is_none_or(|own| own == name)
+                && operations.is_none_or(|operations| operations.iter().any(listed))
+        };
+        Ok(Self {
+            signatures: serves("sig", &["verify"]),
+            encryption: serves("enc", &["encrypt", "wrapKey", "deriveKey", "deriveBits"]),
+            algorithm: optional_text(jwk, "alg")?,
+        })
+    }
+
+    /// May a key of this `kty` be used to encrypt with `candidate`?
+    fn encrypts(&self, candidate: KeyManagement, kty: &str) -> bool {
+        let suitable = if candidate == KeyManagement::RsaOaep256 { "RSA" } else { "EC" };
+        self.encryption
+            && kty == suitable
+            && self.algorithm.is_none_or(|name| name.parse::<KeyManagement>() == Ok(candidate))
     }
 
     /// May a key of a suitable type be used with `candidate`?
@@ -202,23 +263,8 @@ type Required = BTreeMap<&'static str, String>;
 type Parsed = (Required, Vec<(Algorithm, Arc<dyn JwsVerifier>)>);
 
 fn rsa(jwk: &Map<String, Value>, purpose: &Purpose<'_>) -> Result<Parsed, JwkFault> {
-    let modulus = unsigned(jwk, "n")?;
-    let bits = modulus.len() * 8 - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    if !(RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits) {
-        return Err(JwkFault::RsaBits(bits));
-    }
-    let exponent = unsigned(jwk, "e")?;
-    let number = exponent
-        .iter()
-        .try_fold(0_u32, |number, byte| number.checked_mul(256).map(|shifted| shifted + u32::from(*byte)));
-    if !number.is_some_and(|number| number >= 65537 && number % 2 == 1) {
-        return Err(JwkFault::RsaExponent);
-    }
-    let required = BTreeMap::from([
-        ("e", URL_SAFE_NO_PAD.encode(&exponent)),
-        ("kty", "RSA".to_owned()),
-        ("n", URL_SAFE_NO_PAD.encode(&modulus)),
-    ]);
+    let (modulus, exponent) = rsa_numbers(jwk)?;
+    let required = rsa_required(&modulus, &exponent);
     // josekit gets only the numbers: a verifier made from a JWK with a `kid` would demand it again.
     let mut bare = Jwk::new("RSA");
     for name in ["n", "e"] {
@@ -237,6 +283,93 @@ fn rsa(jwk: &Map<String, Value>, purpose: &Purpose<'_>) -> Result<Parsed, JwkFau
     Ok((required, verifiers))
 }
 
+/// Modulus and exponent of an RSA key of acceptable strength (F2-35).
+fn rsa_numbers(jwk: &Map<String, Value>) -> Result<(Vec<u8>, Vec<u8>), JwkFault> {
+    let modulus = unsigned(jwk, "n")?;
+    let bits = modulus.len() * 8 - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    if !(RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits) {
+        return Err(JwkFault::RsaBits(bits));
+    }
+    let exponent = unsigned(jwk, "e")?;
+    let number = exponent
+        .iter()
+        .try_fold(0_u32, |number, byte| number.checked_mul(256).map(|shifted| shifted + u32::from(*byte)));
+    if !number.is_some_and(|number| number >= 65537 && number % 2 == 1) {
+        return Err(JwkFault::RsaExponent);
+    }
+    Ok((modulus, exponent))
+}
+
+fn rsa_required(modulus: &[u8], exponent: &[u8]) -> Required {
+    BTreeMap::from([
+        ("e", URL_SAFE_NO_PAD.encode(exponent)),
+        ("kty", "RSA".to_owned()),
+        ("n", URL_SAFE_NO_PAD.encode(modulus)),
+    ])
+}
+
+/// A public key that comes with what it signed with `algorithm` (RFC 9449 §4.2), and its thumbprint.
+/// The rules are those of [`PublicKey`], but the key is parsed for one signature only.
+pub(crate) fn embedded(
+    jwk: &Map<String, Value>,
+    algorithm: Algorithm,
+) -> Result<(aws::Proof, Digest), JwkFault> {
+    if let Some(name) = PRIVATE_MEMBERS.into_iter().find(|name| jwk.contains_key(*name)) {
+        return Err(JwkFault::PrivateMember(name));
+    }
+    if !Purpose::read(jwk)?.admits(algorithm) {
+        return Err(JwkFault::Member("alg"));
+    }
+    let kind = text(jwk, "kty")?;
+    let unfit = || JwkFault::KeyType(kind.chars().take(32).collect());
+    let (key, required) = match algorithm {
+        Algorithm::Es256 if kind == "EC" => {
+            let name = text(jwk, "crv")?;
+            if name != "P-256" {
+                return Err(JwkFault::Curve(name.chars().take(32).collect()));
+            }
+            let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+            if x.len() != Curve::P256.coordinate_len() || y.len() != Curve::P256.coordinate_len() {
+                return Err(JwkFault::Point);
+            }
+            (aws::Proof::p256(&x, &y).map_err(|_| JwkFault::Point)?, elliptic_required(name, &x, &y))
+        }
+        Algorithm::EdDsa if kind == "OKP" => {
+            let name = text(jwk, "crv")?;
+            if name != "Ed25519" {
+                return Err(JwkFault::Curve(name.chars().take(32).collect()));
+            }
+            let x = bytes(jwk, "x")?;
+            (aws::Proof::ed25519(&x).map_err(|_| JwkFault::Point)?, ed25519_required(&x))
+        }
+        Algorithm::Ps256 if kind == "RSA" => {
+            let (n, e) = rsa_numbers(jwk)?;
+            let required = rsa_required(&n, &e);
+            (aws::Proof::Rsa { n, e }, required)
+        }
+        _ if kind == "oct" => return Err(JwkFault::Symmetric),
+        _ => return Err(unfit()),
+    };
+    Ok((key, thumbprint(&required)))
+}
+
+fn elliptic_required(curve: &str, x: &[u8], y: &[u8]) -> Required {
+    BTreeMap::from([
+        ("crv", curve.to_owned()),
+        ("kty", "EC".to_owned()),
+        ("x", URL_SAFE_NO_PAD.encode(x)),
+        ("y", URL_SAFE_NO_PAD.encode(y)),
+    ])
+}
+
+fn ed25519_required(x: &[u8]) -> Required {
+    BTreeMap::from([
+        ("crv", "Ed25519".to_owned()),
+        ("kty", "OKP".to_owned()),
+        ("x", URL_SAFE_NO_PAD.encode(x)),
+    ])
+}
+
 fn elliptic(jwk: &Map<String, Value>, purpose: &Purpose<'_>) -> Result<Parsed, JwkFault> {
     let name = text(jwk, "crv")?;
     let curve = Curve::parse(name).ok_or_else(|| JwkFault::Curve(name.chars().take(32).collect()))?;
@@ -247,12 +380,7 @@ fn elliptic(jwk: &Map<String, Value>, purpose: &Purpose<'_>) -> Result<Parsed, J
         return Err(JwkFault::Point);
     }
     aws::point_on(curve, &x, &y).map_err(|_| JwkFault::Point)?;
-    let required = BTreeMap::from([
-        ("crv", name.to_owned()),
-        ("kty", "EC".to_owned()),
-        ("x", URL_SAFE_NO_PAD.encode(&x)),
-        ("y", URL_SAFE_NO_PAD.encode(&y)),
-    ]);
+    let required = elliptic_required(name, &x, &y);
     let mut verifiers: Vec<(Algorithm, Arc<dyn JwsVerifier>)> = Vec::new();
     if curve == Curve::P256 && purpose.admits(Algorithm::Es256) {
         let verifier = aws::Verifier::p256(&x, &y).map_err(|_| JwkFault::Point)?;
@@ -268,11 +396,7 @@ fn ed25519(jwk: &Map<String, Value>, purpose: &Purpose<'_>) -> Result<Parsed, Jw
     }
     let x = bytes(jwk, "x")?;
     let verifier = aws::Verifier::ed25519(&x).map_err(|_| JwkFault::Point)?;
-    let required = BTreeMap::from([
-        ("crv", name.to_owned()),
-        ("kty", "OKP".to_owned()),
-        ("x", URL_SAFE_NO_PAD.encode(&x)),
-    ]);
+    let required = ed25519_required(&x);
     let mut verifiers: Vec<(Algorithm, Arc<dyn JwsVerifier>)> = Vec::new();
     if purpose.admits(Algorithm::EdDsa) {
         verifiers.push((Algorithm::EdDsa, Arc::new(verifier)));

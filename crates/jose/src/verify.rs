@@ -141,7 +141,27 @@ impl<'a> Compact<'a> {
         Ok(Self { header, payload, signature, signed })
     }
 
-    fn algorithm(&self, allowed: &[Algorithm]) -> Result<Algorithm, JoseFault> {
+    /// The header, which nothing vouches for until the signature is verified.
+    pub(crate) const fn header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    /// What the signature is over.
+    pub(crate) const fn signed(&self) -> &str {
+        self.signed
+    }
+
+    /// The signature.
+    pub(crate) fn signature(&self) -> Result<Vec<u8>, JoseFault> {
+        decode(self.signature, "signature")
+    }
+
+    /// Whether `typ` names this type (JO-03).
+    pub(crate) fn typ_is(&self, expected: &str) -> Result<bool, JoseFault> {
+        Ok(text(&self.header, "typ")?.is_some_and(|typ| same_type(typ, expected)))
+    }
+
+    pub(crate) fn algorithm(&self, allowed: &[Algorithm]) -> Result<Algorithm, JoseFault> {
         let name = text(&self.header, "alg")?.ok_or(JoseFault::Header("alg"))?;
         let algorithm = name.parse::<Algorithm>().map_err(|fault| JoseFault::Algorithm(fault.0))?;
         if allowed.contains(&algorithm) { Ok(algorithm) } else { Err(JoseFault::Algorithm(name.to_owned())) }

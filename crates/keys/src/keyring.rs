@@ -4,14 +4,15 @@
 //! the JWKS is rendered once.
 
 use chrono::{DateTime, Utc};
-use jose::{Algorithm, JwkFault, KeyFault, KeySet, PublicKey, SigningKey};
+use jose::{Algorithm, DecryptionKey, JwkFault, KeyFault, KeyManagement, KeySet, PublicKey, SigningKey};
 
-use crate::{KeyRecordFault, KeyState, Sealer, SigningKeyRecord};
+use crate::{KeyAlgorithm, KeyRecordFault, KeyState, Sealer, SigningKeyRecord};
 
 /// Signers, verifiers and the JWKS of one moment.
 #[derive(Debug)]
 pub struct Keyring {
     signers: Vec<SigningKey>,
+    decryption_keys: Vec<DecryptionKey>,
     verification_keys: KeySet,
     jwks_json: String,
 }
@@ -63,23 +64,28 @@ impl Keyring {
         now: DateTime<Utc>,
     ) -> Result<Self, KeyringError> {
         let mut published: Vec<_> = records.iter().filter(|key| is_published(key, now)).collect();
-        // The active keys first, because some clients take the first one that fits; among them the
-        // one that signs.
+        // Those that sign and the active ones first, because some clients take the first one that fits;
+        // among them the one that signs.
         published.sort_by_key(|key| {
             let newest_first = std::cmp::Reverse((key.activates_at, key.kid.as_str()));
-            (key.state != KeyState::Active, key.state == KeyState::Retired, newest_first)
+            let encrypts = key.algorithm.signature().is_none();
+            (encrypts, key.state != KeyState::Active, key.state == KeyState::Retired, newest_first)
         });
         let mut signers: Vec<SigningKey> = Vec::new();
+        let mut decryption_keys = Vec::new();
         let mut public: Vec<PublicKey> = Vec::with_capacity(published.len());
         for record in published {
             let key = public_key(record)?;
             if public.iter().any(|other| other.kid() == key.kid()) {
                 return Err(KeyringError::DuplicateKid(record.kid.clone()));
             }
-            // An announced key is opened too: better to learn of a fault before it must sign.
-            if record.state != KeyState::Retired {
+            if record.algorithm.signature().is_none() {
+                // Whatever its state: who holds an older or newer copy of the list encrypts to it.
+                decryption_keys.push(decryption_key(record, &key, sealer)?);
+            } else if record.state != KeyState::Retired {
+                // An announced key is opened too: better to learn of a fault before it must sign.
                 let signer = signing_key(record, &key, sealer)?;
-                let has_signer = signers.iter().any(|own| own.algorithm() == record.algorithm);
+                let has_signer = signers.iter().any(|own| record.algorithm == own.algorithm());
                 if record.state == KeyState::Active && !has_signer {
                     signers.push(signer);
                 }
@@ -87,7 +93,7 @@ impl Keyring {
             public.push(key);
         }
         let verification_keys = KeySet::new(public);
-        Ok(Self { jwks_json: verification_keys.to_json(), signers, verification_keys })
+        Ok(Self { jwks_json: verification_keys.to_json(), signers, decryption_keys, verification_keys })
     }
 
     /// The key that signs with `algorithm`, if it is configured.
@@ -98,6 +104,18 @@ impl Keyring {
     /// The algorithms that there is a signer for, in the order of [`Algorithm::ALL`].
     pub fn algorithms(&self) -> Vec<Algorithm> {
         Algorithm::ALL.into_iter().filter(|wanted| self.signer(*wanted).is_some()).collect()
+    }
+
+    /// What opens request objects that clients encrypted to us: announced, active and retired keys.
+    pub fn decryption_keys(&self) -> &[DecryptionKey] {
+        &self.decryption_keys
+    }
+
+    /// The algorithms that clients may encrypt to us with, in the order of [`KeyManagement::ALL`].
+    pub fn key_management(&self) -> Vec<KeyManagement> {
+        let mut found = KeyManagement::ALL.to_vec();
+        found.retain(|alg| self.decryption_keys.iter().any(|key| key.public().encrypts(*alg)));
+        found
     }
 
     /// What our tokens are verified with: announced, active and retired keys.
@@ -121,11 +139,14 @@ fn public_key(record: &SigningKeyRecord) -> Result<PublicKey, KeyringError> {
     let key = PublicKey::from_value(&record.public_jwk)
         .map_err(|fault| KeyringError::Public { kid: record.kid.clone(), fault })?;
     let named = key.kid() == Some(&record.kid) && key.thumbprint().to_string() == record.kid;
-    if named && key.algorithms().eq([record.algorithm]) {
-        Ok(key)
-    } else {
-        Err(KeyringError::Inconsistent(record.kid.clone()))
-    }
+    let fits = match record.algorithm {
+        KeyAlgorithm::Signature(algorithm) => key.algorithms().eq([algorithm]),
+        KeyAlgorithm::Encryption(key_type) => {
+            let wanted = key_type.algorithms();
+            KeyManagement::ALL.into_iter().all(|alg| key.encrypts(alg) == wanted.contains(&alg))
+        }
+    };
+    if named && fits { Ok(key) } else { Err(KeyringError::Inconsistent(record.kid.clone())) }
 }
 
 fn signing_key(
@@ -139,6 +160,20 @@ fn signing_key(
         return Err(KeyringError::Inconsistent(kid()));
     }
     SigningKey::new(&private).map_err(|fault| KeyringError::Signer { kid: kid(), fault })
+}
+
+fn decryption_key(
+    record: &SigningKeyRecord,
+    public: &PublicKey,
+    sealer: &Sealer,
+) -> Result<DecryptionKey, KeyringError> {
+    let kid = || record.kid.clone();
+    let private = record.open_decryption(sealer);
+    let private = private.map_err(|fault| KeyringError::Private { kid: kid(), fault })?;
+    if private.public() != public {
+        return Err(KeyringError::Inconsistent(kid()));
+    }
+    DecryptionKey::new(&private).map_err(|fault| KeyringError::Signer { kid: kid(), fault })
 }
 
 #[cfg(test)]
@@ -157,7 +192,7 @@ mod tests {
         Sealer::new(&KeyEncryptionKey::from_bytes([3; 32]), &[])
     }
 
-    fn key(algorithm: Algorithm, activates_at: i64) -> SigningKeyRecord {
+    fn key(algorithm: impl Into<KeyAlgorithm>, activates_at: i64) -> SigningKeyRecord {
         SigningKeyRecord::generate(algorithm, at(activates_at), &sealer(), [1; 12], at(0)).unwrap()
     }
 
@@ -235,12 +270,47 @@ mod tests {
     }
 
     #[test]
+    fn jar_04_oc_22_encryption_keys_are_published_for_encryption_and_open_all_their_life() {
+        use jose::jwe::{self, Accepted, EncryptionKeyType};
+        let ends = key(EncryptionKeyType::P256, 0);
+        let records = [
+            key(EncryptionKeyType::Rsa, 0),
+            step(ends.clone(), retire()),
+            key(EncryptionKeyType::P256, 50),
+            step(key(EncryptionKeyType::P256, 0), Transition::Revoke),
+            key(Algorithm::Es256, 0),
+        ];
+        let ring = Keyring::build(&records, &sealer(), at(10)).unwrap();
+        let jwks: Value = serde_json::from_str(ring.jwks_json()).unwrap();
+        let uses: Vec<_> = jwks["keys"].as_array().unwrap().iter().map(|key| key["use"].clone()).collect();
+        assert_eq!(uses, ["sig", "enc", "enc", "enc"]);
+        assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()));
+        assert_eq!(ring.key_management(), KeyManagement::ALL);
+        let kids: Vec<_> = ring.decryption_keys().iter().map(DecryptionKey::kid).collect();
+        assert!(kids.contains(&ends.kid.as_str()) && kids.len() == 3);
+        for record in records.iter().take(3) {
+            let public = PublicKey::from_value(&record.public_jwk).unwrap();
+            let KeyAlgorithm::Encryption(key_type) = record.algorithm else { panic!() };
+            let with = jose::Encryption {
+                key_management: key_type.algorithms()[0],
+                content: jose::ContentEncryption::A256Gcm,
+            };
+            let sealed = jwe::encrypt(b"x", &KeySet::new(vec![public]), with, None).unwrap();
+            assert!(jwe::decrypt(&sealed, ring.decryption_keys(), &Accepted::ALL).is_ok());
+        }
+        // They verify nothing.
+        assert!(!ring.verification_keys().supports(Algorithm::Rs256));
+        let later = Keyring::build(&records, &sealer(), at(100)).unwrap();
+        assert!(later.decryption_keys().iter().all(|key| key.kid() != ends.kid));
+    }
+
+    #[test]
     fn records_that_contradict_themselves_are_refused() {
         let good = key(Algorithm::Es256, 0);
         let other = key(Algorithm::Es256, 0);
         let renamed = SigningKeyRecord { kid: other.kid.clone(), ..good.clone() };
         let swapped = SigningKeyRecord { public_jwk: other.public_jwk, ..good.clone() };
-        let relabelled = SigningKeyRecord { algorithm: Algorithm::EdDsa, ..good.clone() };
+        let relabelled = SigningKeyRecord { algorithm: Algorithm::EdDsa.into(), ..good.clone() };
         for bad in [renamed, swapped, relabelled] {
             let refused = Keyring::build(&[bad], &sealer(), at(0)).unwrap_err();
             assert!(matches!(refused, KeyringError::Inconsistent(_)), "{refused}");

@@ -1,4 +1,4 @@
-//! The life of a signing key: announced, active, retired, destroyed, or revoked.
+//! The life of a key of ours, to sign with or to be encrypted to: announced, active, retired, destroyed, or revoked.
 //!
 //! A key is published before it signs, so that no client meets an unknown `kid`, and it stays
 //! published until the last token that it signed is dead. [`record`] holds what is stored about a
@@ -8,11 +8,13 @@
 //!
 //! Durations are `chrono::TimeDelta`, times are UTC, and nothing here reads a clock.
 
+pub mod algorithm;
 pub mod keyring;
 pub mod record;
 pub mod rotation;
 pub mod seal;
 
+pub use algorithm::{KeyAlgorithm, UnknownKeyAlgorithm};
 pub use keyring::{Keyring, KeyringError};
 pub use record::{
     KeyRecordFault, KeyState, SigningKeyRecord, Transition, TransitionRefused, UnknownKeyState,

@@ -12,10 +12,13 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jose::{Algorithm, KeyFault, PrivateKey};
+use jose::{KeyFault, PrivateDecryptionKey, PrivateKey, PublicKey};
 use serde::{Deserialize, Serialize};
 
-use crate::seal::{NONCE_LEN, SealFault, Sealer};
+use crate::{
+    KeyAlgorithm,
+    seal::{NONCE_LEN, SealFault, Sealer},
+};
 
 /// Where a key is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,13 +127,13 @@ pub enum KeyRecordFault {
     Seal(#[from] SealFault),
 }
 
-/// A signing key as it is stored.
+/// A key of ours as it is stored: one that signs, or one that others encrypt to.
 #[derive(Clone, PartialEq)]
 pub struct SigningKeyRecord {
     /// The RFC 7638 thumbprint.
     pub kid: String,
-    /// What it signs with.
-    pub algorithm: Algorithm,
+    /// What it signs with, or is encrypted to with.
+    pub algorithm: KeyAlgorithm,
     /// Where it is in its life.
     pub state: KeyState,
     /// When it was made, and published.
@@ -154,18 +157,28 @@ impl SigningKeyRecord {
     /// # Errors
     /// [`KeyRecordFault`] if the key cannot be made or sealed.
     pub fn generate(
-        algorithm: Algorithm,
+        algorithm: impl Into<KeyAlgorithm>,
         activates_at: DateTime<Utc>,
         sealer: &Sealer,
         nonce: [u8; NONCE_LEN],
         now: DateTime<Utc>,
     ) -> Result<Self, KeyRecordFault> {
-        let private = PrivateKey::generate(algorithm)?;
-        let kid = private.kid();
+        let algorithm = algorithm.into();
+        let seal = |json: &[u8], kid: &str| sealer.seal(json, &seal_identity(kid), nonce);
+        let (kid, sealed_private, public): (_, _, PublicKey) = match algorithm {
+            KeyAlgorithm::Signature(algorithm) => {
+                let key = PrivateKey::generate(algorithm)?;
+                (key.kid(), seal(key.as_json(), &key.kid())?, key.public().clone())
+            }
+            KeyAlgorithm::Encryption(key_type) => {
+                let key = PrivateDecryptionKey::generate(key_type)?;
+                (key.kid(), seal(key.as_json(), &key.kid())?, key.public().clone())
+            }
+        };
         let state = if activates_at <= now { KeyState::Active } else { KeyState::Announced };
         Ok(Self {
-            sealed_private: sealer.seal(private.as_json(), &seal_identity(&kid), nonce)?,
-            public_jwk: private.public().to_value(),
+            sealed_private,
+            public_jwk: public.to_value(),
             kid,
             algorithm,
             state,
@@ -207,13 +220,33 @@ impl SigningKeyRecord {
         Ok(())
     }
 
-    /// Opens and reads the private key.
+    /// Opens and reads the private key of one that signs.
     ///
     /// # Errors
     /// [`KeyRecordFault`] if the seal or the key in it is bad.
     pub fn open(&self, sealer: &Sealer) -> Result<PrivateKey, KeyRecordFault> {
         let json = sealer.open(&self.sealed_private, &seal_identity(&self.kid))?;
         Ok(PrivateKey::from_json(json)?)
+    }
+
+    /// Opens the private key, whatever it is for.
+    ///
+    /// # Errors
+    /// [`KeyRecordFault`] if the seal or the key in it is bad.
+    pub fn opens(&self, sealer: &Sealer) -> Result<(), KeyRecordFault> {
+        match self.algorithm {
+            KeyAlgorithm::Signature(_) => self.open(sealer).map(drop),
+            KeyAlgorithm::Encryption(_) => self.open_decryption(sealer).map(drop),
+        }
+    }
+
+    /// Opens and reads the private key of one that others encrypt to.
+    ///
+    /// # Errors
+    /// [`KeyRecordFault`] if the seal or the key in it is bad.
+    pub fn open_decryption(&self, sealer: &Sealer) -> Result<PrivateDecryptionKey, KeyRecordFault> {
+        let json = sealer.open(&self.sealed_private, &seal_identity(&self.kid))?;
+        Ok(PrivateDecryptionKey::from_json(json)?)
     }
 }
 
@@ -233,6 +266,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::seal::KeyEncryptionKey;
+    use jose::Algorithm;
     use rstest::rstest;
 
     fn at(seconds: i64) -> DateTime<Utc> {

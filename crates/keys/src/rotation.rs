@@ -13,9 +13,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jose::Algorithm;
+use jose::{Algorithm, jwe::EncryptionKeyType};
 
-use crate::{KeyState, SigningKeyRecord, Transition};
+use crate::{KeyAlgorithm, KeyState, SigningKeyRecord, Transition};
 
 /// A node may notice a change of keys up to a second late: it then publishes a new key later, and signs
 /// with a retired one longer, than the records say. Times that must overlap do so by this much more.
@@ -28,7 +28,7 @@ const LONGEST: TimeDelta = TimeDelta::days(3653);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
     /// The configured algorithms, and how long a key of each signs.
-    periods: BTreeMap<Algorithm, TimeDelta>,
+    periods: BTreeMap<KeyAlgorithm, TimeDelta>,
     announce_for: TimeDelta,
     retain_for: TimeDelta,
 }
@@ -72,7 +72,7 @@ impl RotationPolicy {
         if period <= announce_for {
             return Err(RotationPolicyFault::PeriodTooShort);
         }
-        let periods = algorithms.iter().map(|algorithm| (*algorithm, period)).collect();
+        let periods = algorithms.iter().map(|algorithm| (KeyAlgorithm::from(*algorithm), period)).collect();
         Ok(Self { periods, announce_for, retain_for })
     }
 
@@ -92,7 +92,26 @@ impl RotationPolicy {
         if period <= self.announce_for {
             return Err(RotationPolicyFault::PeriodTooShort);
         }
-        self.periods.entry(algorithm).and_modify(|own| *own = period);
+        self.periods.entry(algorithm.into()).and_modify(|own| *own = period);
+        Ok(self)
+    }
+
+    /// The same with keys that others encrypt to, replaced every `period` like those that sign.
+    ///
+    /// # Errors
+    /// [`RotationPolicyFault`] says what cannot work.
+    pub fn with_encryption(
+        mut self,
+        key_types: &[EncryptionKeyType],
+        period: TimeDelta,
+    ) -> Result<Self, RotationPolicyFault> {
+        if period > LONGEST {
+            return Err(RotationPolicyFault::OutOfRange("period"));
+        }
+        if period <= self.announce_for {
+            return Err(RotationPolicyFault::PeriodTooShort);
+        }
+        self.periods.extend(key_types.iter().map(|key_type| (KeyAlgorithm::from(*key_type), period)));
         Ok(self)
     }
 
@@ -105,18 +124,18 @@ impl RotationPolicy {
     }
 
     /// The configured algorithms, each once.
-    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+    pub fn algorithms(&self) -> impl Iterator<Item = KeyAlgorithm> {
         self.periods.keys().copied()
     }
 
     /// How long a key of an algorithm signs; `None` if it is not configured.
-    pub fn period(&self, algorithm: Algorithm) -> Option<TimeDelta> {
-        self.periods.get(&algorithm).copied()
+    pub fn period(&self, algorithm: impl Into<KeyAlgorithm>) -> Option<TimeDelta> {
+        self.periods.get(&algorithm.into()).copied()
     }
 
     /// Whether there are to be keys of an algorithm.
-    pub fn has(&self, algorithm: Algorithm) -> bool {
-        self.periods.contains_key(&algorithm)
+    pub fn has(&self, algorithm: impl Into<KeyAlgorithm>) -> bool {
+        self.periods.contains_key(&algorithm.into())
     }
 
     /// How long a key is published before it signs.
@@ -136,7 +155,7 @@ pub enum KeyAction {
     /// Make a key with [`SigningKeyRecord::generate`].
     Generate {
         /// What it signs with.
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
         /// When it is to sign first; now, if there is no other.
         activates_at: DateTime<Utc>,
     },
@@ -199,9 +218,10 @@ pub fn plan(records: &[SigningKeyRecord], policy: &RotationPolicy, now: DateTime
 pub fn next_step(
     records: &[SigningKeyRecord],
     policy: &RotationPolicy,
-    algorithm: Algorithm,
+    algorithm: impl Into<KeyAlgorithm>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
+    let algorithm = algorithm.into();
     let of = records.iter().filter(|key| key.algorithm == algorithm);
     let ends = of.filter(|key| key.state == KeyState::Retired).filter_map(|key| retained_until(key, policy));
     let keys = Keys::of(records, algorithm);
@@ -219,9 +239,10 @@ pub fn next_step(
 pub fn rotate_now(
     records: &[SigningKeyRecord],
     policy: &RotationPolicy,
-    algorithm: Algorithm,
+    algorithm: impl Into<KeyAlgorithm>,
     now: DateTime<Utc>,
 ) -> Vec<KeyAction> {
+    let algorithm = algorithm.into();
     let keys = Keys::of(records, algorithm);
     match (keys.active.is_empty(), keys.announced.is_empty()) {
         (true, _) => {
@@ -241,9 +262,10 @@ pub fn rotate_now(
 pub fn rotate_at_once(
     records: &[SigningKeyRecord],
     policy: &RotationPolicy,
-    algorithm: Algorithm,
+    algorithm: impl Into<KeyAlgorithm>,
     now: DateTime<Utc>,
 ) -> Vec<KeyAction> {
+    let algorithm = algorithm.into();
     let keys = Keys::of(records, algorithm);
     let successor = match keys.announced.first() {
         Some(next) => KeyAction::Activate { kid: next.kid.clone() },
@@ -256,7 +278,7 @@ pub fn rotate_at_once(
 
 /// The keys of one algorithm that may still sign.
 struct Keys<'a> {
-    algorithm: Algorithm,
+    algorithm: KeyAlgorithm,
     /// The one that signs comes first, should two nodes have activated one each.
     active: Vec<&'a SigningKeyRecord>,
     /// The one that is due first comes first.
@@ -264,7 +286,7 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of(records: &'a [SigningKeyRecord], algorithm: Algorithm) -> Self {
+    fn of(records: &'a [SigningKeyRecord], algorithm: KeyAlgorithm) -> Self {
         let in_state = |state| {
             let mut found: Vec<_> =
                 records.iter().filter(|key| key.algorithm == algorithm && key.state == state).collect();

@@ -25,7 +25,7 @@ fn policy() -> RotationPolicy {
 fn key(kid: &str, state: KeyState, created: i64, activates: i64) -> SigningKeyRecord {
     SigningKeyRecord {
         kid: kid.to_owned(),
-        algorithm: Algorithm::Es256,
+        algorithm: Algorithm::Es256.into(),
         state,
         created_at: at(created),
         activates_at: at(activates),
@@ -45,7 +45,7 @@ fn retired(kid: &str, retired_at: i64, destroys_at: i64) -> SigningKeyRecord {
 }
 
 fn generate(activates_at: i64) -> KeyAction {
-    KeyAction::Generate { algorithm: Algorithm::Es256, activates_at: at(activates_at) }
+    KeyAction::Generate { algorithm: Algorithm::Es256.into(), activates_at: at(activates_at) }
 }
 
 fn activate(kid: &str) -> KeyAction {
@@ -116,8 +116,10 @@ fn each_algorithm_may_have_a_schedule_of_its_own() {
     let seconds = TimeDelta::seconds;
     let policy = policy_of(&[Algorithm::Es256, Algorithm::Rs256]);
     let policy = policy.with_period(Algorithm::Rs256, seconds(5_000)).unwrap();
-    let records =
-        [key("a", Active, 0, 0), SigningKeyRecord { algorithm: Algorithm::Rs256, ..key("b", Active, 0, 0) }];
+    let records = [
+        key("a", Active, 0, 0),
+        SigningKeyRecord { algorithm: Algorithm::Rs256.into(), ..key("b", Active, 0, 0) },
+    ];
     let next = |algorithm| next_step(&records, &policy, algorithm, at(10));
     assert_eq!(next(Algorithm::Es256), Some(at(900)));
     assert_eq!(next(Algorithm::Rs256), Some(at(4_900)));
@@ -147,7 +149,7 @@ fn an_algorithm_that_is_no_longer_configured_fades_out() {
     assert_eq!(
         plan(&records, &policy_of(&[Algorithm::EdDsa]), at(10)),
         [
-            KeyAction::Generate { algorithm: Algorithm::EdDsa, activates_at: at(10) },
+            KeyAction::Generate { algorithm: Algorithm::EdDsa.into(), activates_at: at(10) },
             retire("a"),
             destroy("b")
         ]

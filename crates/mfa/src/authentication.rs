@@ -6,7 +6,10 @@ use protocol::{
     acr::{Acr, Amr},
 };
 
-use crate::session::{Session, SessionPolicy};
+use crate::{
+    session::{Session, SessionPolicy},
+    user::User,
+};
 
 /// Proof that somebody typed the password of an enabled account just now.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +32,63 @@ impl VerifiedPassword {
     /// Whether the stored hash has weaker parameters than new ones get (SE-02).
     pub const fn needs_rehash(&self) -> bool {
         self.needs_rehash
+    }
+}
+
+/// Proof that a provider whom the bank trusts vouched just now for whoever is there, and that this is the
+/// person of an enabled account. Unlike a password it says itself when and how strongly they were
+/// authenticated.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a provider's word should start or renew a session"]
+pub struct VerifiedUpstream {
+    user: UserId,
+    auth_time: DateTime<Utc>,
+    acr: Acr,
+    amr: Vec<Amr>,
+}
+
+/// The account is disabled; the provider's word does not open it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account is disabled")]
+pub struct Disabled;
+
+impl VerifiedUpstream {
+    /// A provider's word for the person of an account, if the account is enabled. `auth_time` is what the
+    /// provider says, which is never later than now; `acr` is what its word is worth here.
+    ///
+    /// # Errors
+    /// [`Disabled`].
+    pub fn vouched(
+        user: &User,
+        auth_time: DateTime<Utc>,
+        acr: Acr,
+        amr: Vec<Amr>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Disabled> {
+        if !user.is_enabled() {
+            return Err(Disabled);
+        }
+        Ok(Self { user: user.id, auth_time: auth_time.min(now), acr, amr })
+    }
+
+    /// Whose.
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// When the provider authenticated them.
+    pub const fn auth_time(&self) -> DateTime<Utc> {
+        self.auth_time
+    }
+
+    /// How strongly.
+    pub const fn acr(&self) -> Acr {
+        self.acr
+    }
+
+    /// By which methods.
+    pub fn amr(&self) -> &[Amr] {
+        &self.amr
     }
 }
 

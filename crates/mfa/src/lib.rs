@@ -6,7 +6,7 @@
 //! * [`session`] is the memory of a browser that proved it: it begins with a verified password at
 //!   one factor and is stepped up by a verified second factor, with a new cookie each time.
 //! * [`authentication`] holds the proofs that gate all this: [`VerifiedPassword`],
-//!   [`VerifiedSecondFactor`] and, what tokens are minted from, [`Authentication`].
+//!   [`VerifiedUpstream`], [`VerifiedSecondFactor`] and, what tokens are minted from, [`Authentication`].
 //! * [`account`] is what people do to their own factors: change the password, reset TOTP.
 //!
 //! Everything is a pure function over values, `now` and entropy; structs called effects are the
@@ -25,7 +25,9 @@ pub mod totp;
 pub mod user;
 
 pub use account::{PasswordChange, Rehash, TotpReset};
-pub use authentication::{Authentication, VerifiedPassword, VerifiedSecondFactor};
+pub use authentication::{
+    Authentication, Disabled, VerifiedPassword, VerifiedSecondFactor, VerifiedUpstream,
+};
 pub use device::{DeviceBinding, DeviceId};
 pub use password::{
     HashMemory, HashingParams, PasswordHash, PasswordRefusal, PasswordWeakness, Pepper, acceptable, hash,

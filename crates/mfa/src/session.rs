@@ -1,6 +1,7 @@
 //! The memory of a browser in which somebody proved who they are.
 //!
-//! A session starts with a verified password, at one factor. A verified second factor steps it up;
+//! A session starts with a verified password, at one factor, or with an upstream provider's word, at what
+//! that is worth. A verified second factor steps it up;
 //! typing the password again renews it, at one factor, because only what was shown since counts for
 //! `prompt=login` (OC-06). Each of these gives the cookie a new value (SE-01),
 //! while the id, the `sid` of ID tokens, stays (OC-35). Sessions end when idle, when old, or by
@@ -16,7 +17,7 @@ use protocol::{
     acr::{Acr, Amr},
 };
 
-use crate::authentication::{VerifiedPassword, VerifiedSecondFactor};
+use crate::authentication::{VerifiedPassword, VerifiedSecondFactor, VerifiedUpstream};
 
 /// A session as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,18 +154,55 @@ pub fn start(
     policy: &SessionPolicy,
     now: DateTime<Utc>,
 ) -> NewSession {
+    begin(First::password(password.user(), now), origin, policy, now)
+}
+
+/// Starts a session on an upstream provider's word: as old and as strong as that says.
+pub fn start_upstream(
+    upstream: &VerifiedUpstream,
+    origin: SessionOrigin,
+    policy: &SessionPolicy,
+    now: DateTime<Utc>,
+) -> NewSession {
+    begin(First::upstream(upstream), origin, policy, now)
+}
+
+/// What a session begins with, or begins anew with.
+struct First {
+    user: UserId,
+    auth_time: DateTime<Utc>,
+    acr: Acr,
+    amr: Vec<Amr>,
+}
+
+impl First {
+    fn password(user: UserId, now: DateTime<Utc>) -> Self {
+        Self { user, auth_time: now, acr: Acr::CustomerAuthentication, amr: vec![Amr::Pwd] }
+    }
+
+    fn upstream(upstream: &VerifiedUpstream) -> Self {
+        Self {
+            user: upstream.user(),
+            auth_time: upstream.auth_time(),
+            acr: upstream.acr(),
+            amr: upstream.amr().to_vec(),
+        }
+    }
+}
+
+fn begin(first: First, origin: SessionOrigin, policy: &SessionPolicy, now: DateTime<Utc>) -> NewSession {
     let user_agent = origin.user_agent.map(|text| one_line(&text).trim().to_owned());
     NewSession {
         session: Session {
             id: origin.id,
             digest: origin.digest,
-            user: password.user(),
+            user: first.user,
             created_at: now,
-            auth_time: now,
+            auth_time: first.auth_time,
             last_seen_at: now,
             expires_at: now + policy.absolute,
-            acr: Acr::CustomerAuthentication,
-            amr: vec![Amr::Pwd],
+            acr: first.acr,
+            amr: first.amr,
             ended_at: None,
             address: origin.address,
             user_agent: user_agent.filter(|text| !text.is_empty()),
@@ -183,14 +221,38 @@ pub fn reauthenticate(
     policy: &SessionPolicy,
     now: DateTime<Utc>,
 ) -> Result<SessionRenewal, SessionFault> {
-    renewable(session, password.user(), policy, now)?;
+    renew(session, First::password(password.user(), now), digest, policy, now)
+}
+
+/// Renews a session whose person an upstream provider vouched for again.
+///
+/// # Errors
+/// [`SessionFault`].
+pub fn reauthenticate_upstream(
+    session: &Session,
+    upstream: &VerifiedUpstream,
+    digest: Digest,
+    policy: &SessionPolicy,
+    now: DateTime<Utc>,
+) -> Result<SessionRenewal, SessionFault> {
+    renew(session, First::upstream(upstream), digest, policy, now)
+}
+
+fn renew(
+    session: &Session,
+    first: First,
+    digest: Digest,
+    policy: &SessionPolicy,
+    now: DateTime<Utc>,
+) -> Result<SessionRenewal, SessionFault> {
+    renewable(session, first.user, policy, now)?;
     let renewed = Session {
         digest,
-        auth_time: now,
+        auth_time: first.auth_time,
         last_seen_at: now,
         expires_at: now + policy.absolute,
-        acr: Acr::CustomerAuthentication,
-        amr: vec![Amr::Pwd],
+        acr: first.acr,
+        amr: first.amr,
         ..session.clone()
     };
     Ok(SessionRenewal { before: session.digest, session: renewed })
@@ -208,13 +270,10 @@ pub fn step_up(
     now: DateTime<Utc>,
 ) -> Result<SessionRenewal, SessionFault> {
     renewable(session, factor.user(), policy, now)?;
-    let renewed = Session {
-        digest,
-        last_seen_at: now,
-        acr: Acr::StrongCustomerAuthentication,
-        amr: vec![Amr::Pwd, Amr::Otp, Amr::Mfa],
-        ..session.clone()
-    };
+    let mut amr: Vec<Amr> = session.amr.iter().copied().filter(|method| *method == Amr::Pwd).collect();
+    amr.extend([Amr::Otp, Amr::Mfa]);
+    let renewed =
+        Session { digest, last_seen_at: now, acr: Acr::StrongCustomerAuthentication, amr, ..session.clone() };
     Ok(SessionRenewal { before: session.digest, session: renewed })
 }
 

@@ -136,6 +136,17 @@ impl Outbound {
         Ok(Fetched { body: answer.into_body(), max_age })
     }
 
+    /// Posts a form and answers the status of whatever comes back. `body` is encoded already.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn post_form(&self, url: &str, body: String) -> Result<StatusCode, OutboundFault> {
+        let request = Request::builder().method(Method::POST).uri(url);
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = request.body(body.into_bytes()).map_err(|_| OutboundFault::Url)?;
+        Ok(self.send(request).await?.status())
+    }
+
     /// Sends any request and answers whatever comes back, whatever its status. Failures are not
     /// remembered.
     ///

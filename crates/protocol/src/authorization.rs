@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Scope,
+    claims_request::{ClaimsFault, ClaimsRequest},
     client::{ResponseMode, ResponseType},
     params::Params,
     pkce::CodeChallenge,
@@ -39,8 +40,9 @@ pub struct AuthorizationRequest {
     pub redirect_uri: Option<String>,
     /// `response_type`.
     pub response_type: ResponseType,
-    /// `response_mode`; the default is the query.
-    pub response_mode: ResponseMode,
+    /// `response_mode`; without it the response type decides
+    /// ([`Delivery`](crate::response_mode::Delivery)).
+    pub response_mode: Option<ResponseMode>,
     /// `scope`; `None` when it did not come.
     pub scope: Option<Scope>,
     /// `state`, returned unmodified.
@@ -63,7 +65,19 @@ pub struct AuthorizationRequest {
     pub ui_locales: Vec<String>,
     /// `resource` indicators (RFC 8707 §2).
     pub resources: Vec<String>,
+    /// `claims`: single claims by name (OC-18).
+    #[serde(default)]
+    pub claims: ClaimsRequest,
+    /// `dpop_jkt`: the thumbprint of the key that the code will be bound to, in base64url (DP-08).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
+    /// The digest of the reference under which the request was pushed (RFC 9126); no parameter says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<String>,
 }
+
+/// What the reference of a pushed request begins with (RFC 9126 §2.2).
+pub const REFERENCE_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 
 /// The longest `nonce` and `state` that are kept; longer ones are refused, never cut (F2-29).
 pub const MAX_STATE: usize = 8 * 1024;
@@ -86,8 +100,8 @@ pub enum AuthorizationRequestFault {
     /// `response_type` is missing (RFC 6749 §4.1.1).
     #[error("response_type is missing")]
     ResponseTypeMissing,
-    /// A `response_type` other than `code` (O21-02).
-    #[error("only response_type code is supported")]
+    /// A `response_type` that this server does not have, such as every one with `token` (O21-02).
+    #[error("response_type is not supported")]
     ResponseTypeUnsupported,
     /// A `response_mode` that this server does not have.
     #[error("response_mode is not supported")]
@@ -116,6 +130,9 @@ pub enum AuthorizationRequestFault {
     /// `resource` is no absolute URI without fragment (RI-01).
     #[error("resource is not an absolute URI without fragment")]
     ResourceMalformed,
+    /// `claims` is malformed or too large (OC-18).
+    #[error(transparent)]
+    Claims(#[from] ClaimsFault),
     /// `request` came; request objects are not supported (OC-25).
     #[error("request objects are not supported")]
     RequestObject,
@@ -125,6 +142,9 @@ pub enum AuthorizationRequestFault {
     /// `registration` came (OpenID Connect Core §7.2.1).
     #[error("the registration parameter is not supported")]
     Registration,
+    /// `dpop_jkt` is no SHA-256 thumbprint (RFC 9449 §10).
+    #[error("dpop_jkt is not a JWK thumbprint")]
+    ThumbprintMalformed,
 }
 
 /// Where an answer would go, before it is known whether it may: the members that may be read from
@@ -137,11 +157,39 @@ pub struct Addressee<'a> {
     pub redirect_uri: Option<&'a str>,
     /// `state`.
     pub state: Option<&'a str>,
-    /// `response_mode`, the query when it is absent or unknown.
+    /// `response_mode`; absent when it is unknown.
     pub response_mode: Option<ResponseMode>,
+    /// Whether the response type asks for more than a code.
+    pub front_channel: bool,
+    /// `ui_locales`, for a page on the way.
+    pub ui_locales: Option<&'a str>,
 }
 
 impl AuthorizationRequest {
+    /// What a device asks for (RFC 8628 §3.1). The person is always asked (DV-05).
+    pub fn of_device(client_id: &str, scope: Option<Scope>, resources: Vec<String>) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            redirect_uri: None,
+            response_type: ResponseType::Code,
+            response_mode: None,
+            scope,
+            state: None,
+            nonce: None,
+            code_challenge: None,
+            prompt: [Prompt::Consent].into(),
+            max_age: None,
+            acr_values: Vec::new(),
+            id_token_hint: None,
+            login_hint: None,
+            ui_locales: Vec::new(),
+            resources,
+            claims: ClaimsRequest::default(),
+            dpop_jkt: None,
+            pushed: None,
+        }
+    }
+
     /// Where an answer to these parameters would go.
     pub fn addressee(params: &Params) -> Addressee<'_> {
         let once = |name| params.get(name).filter(|_| !params.is_repeated(name));
@@ -150,6 +198,8 @@ impl AuthorizationRequest {
             redirect_uri: once("redirect_uri"),
             state: once("state"),
             response_mode: once("response_mode").and_then(ResponseMode::parse),
+            front_channel: once("response_type").is_some_and(ResponseType::is_front_channel),
+            ui_locales: once("ui_locales"),
         }
     }
 
@@ -193,8 +243,8 @@ impl AuthorizationRequest {
         Ok(Self {
             client_id,
             redirect_uri: text("redirect_uri"),
-            response_type: ResponseType::parse(response_type).ok_or(Fault::ResponseTypeUnsupported)?,
-            response_mode: response_mode.transpose()?.unwrap_or(ResponseMode::Query),
+            response_type: ResponseType::requested(response_type).ok_or(Fault::ResponseTypeUnsupported)?,
+            response_mode: response_mode.transpose()?,
             scope: params.get("scope").map(str::parse).transpose().map_err(|_| Fault::ScopeMalformed)?,
             state: text("state"),
             nonce: text("nonce"),
@@ -206,6 +256,9 @@ impl AuthorizationRequest {
             login_hint: text("login_hint").filter(|hint| hint.len() <= MAX_LOGIN_HINT),
             ui_locales: words("ui_locales"),
             resources,
+            claims: params.get("claims").map(ClaimsRequest::parse).transpose()?.unwrap_or_default(),
+            dpop_jkt: thumbprint(params)?,
+            pushed: None,
         })
     }
 
@@ -213,6 +266,14 @@ impl AuthorizationRequest {
     pub fn is_openid(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.contains("openid"))
     }
+}
+
+/// SHA-256 in base64url without padding, in its one spelling (RFC 7638 §3).
+fn thumbprint(params: &Params) -> Result<Option<String>, AuthorizationRequestFault> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let Some(text) = params.get("dpop_jkt") else { return Ok(None) };
+    let fits = URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32);
+    fits.then(|| Some(text.to_owned())).ok_or(AuthorizationRequestFault::ThumbprintMalformed)
 }
 
 /// PKCE of the request: both members or neither, and only S256.
@@ -272,9 +333,11 @@ mod tests {
     #[case("&max_age=soon", Fault::MaxAgeMalformed)]
     #[case("&max_age=-1", Fault::MaxAgeMalformed)]
     #[case("&max_age=%2B5", Fault::MaxAgeMalformed)]
-    #[case("&response_mode=fragment", Fault::ResponseModeUnsupported)]
+    #[case("&response_mode=carrier_pigeon", Fault::ResponseModeUnsupported)]
     #[case("&code_challenge_method=S256", Fault::ChallengeMalformed)]
     #[case("&code_challenge=short&code_challenge_method=S256", Fault::ChallengeMalformed)]
+    #[case("&dpop_jkt=short", Fault::ThumbprintMalformed)]
+    #[case("&dpop_jkt=0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4J", Fault::ThumbprintMalformed)]
     #[case("&request=x", Fault::RequestObject)]
     #[case("&request_uri=x", Fault::RequestUri)]
     #[case("&resource=relative", Fault::ResourceMalformed)]

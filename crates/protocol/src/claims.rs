@@ -122,15 +122,55 @@ pub fn claim_names() -> impl Iterator<Item = &'static str> {
     ["profile", "email", "address", "phone"].into_iter().flat_map(claims_of_scope).copied()
 }
 
+/// How a single claim stands in a consent: `claim:` and its name, beside the scopes.
+const CLAIM_PREFIX: &str = "claim:";
+
+/// The entry of a consent that allows one claim.
+pub fn claim_entry(claim: &str) -> String {
+    format!("{CLAIM_PREFIX}{claim}")
+}
+
+/// The claim that an entry of a consent allows; `None` for scopes and for claims that there are none of.
+pub fn claim_of_entry(entry: &str) -> Option<&'static str> {
+    let name = entry.strip_prefix(CLAIM_PREFIX)?;
+    claim_names().find(|known| *known == name)
+}
+
+/// Whether a name is kept free for entries of consents, so that no scope may have it.
+pub fn is_claim_entry(name: &str) -> bool {
+    name.starts_with(CLAIM_PREFIX) || name.starts_with("claim@")
+}
+
+/// The scope that releases a claim.
+pub fn scope_of_claim(claim: &str) -> Option<&'static str> {
+    ["profile", "email", "address", "phone"].into_iter().find(|scope| claims_of_scope(scope).contains(&claim))
+}
+
+/// The claims that an entry of a consent allows, be it a scope or a single claim.
+pub fn claims_of_entry(entry: &str) -> Vec<&'static str> {
+    claim_of_entry(entry).map_or_else(|| claims_of_scope(entry).to_vec(), |claim| vec![claim])
+}
+
+/// Whether a consent with this scope lets a claim out: by its name, or by the scope that it belongs to.
+pub fn is_allowed(claim: &str, consented: &crate::Scope) -> bool {
+    consented.contains(&claim_entry(claim))
+        || scope_of_claim(claim).is_some_and(|scope| consented.contains(scope))
+}
+
 impl StandardClaims {
     /// Only the members that `scope` releases (OC-17).
     pub fn released_by(&self, scope: &crate::Scope) -> Map<String, Value> {
+        let wanted: Vec<&str> =
+            scope.iter().flat_map(|token| claims_of_scope(token.as_str())).copied().collect();
+        self.named(|name| wanted.contains(&name))
+    }
+
+    /// Only the members that are named (OC-18).
+    pub fn named(&self, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
         let Ok(Value::Object(all)) = serde_json::to_value(self) else {
             return Map::new();
         };
-        let wanted: Vec<&str> =
-            scope.iter().flat_map(|token| claims_of_scope(token.as_str())).copied().collect();
-        all.into_iter().filter(|(name, _)| wanted.contains(&name.as_str())).collect()
+        all.into_iter().filter(|(name, _)| wanted(name)).collect()
     }
 }
 

@@ -62,24 +62,47 @@ wire_enum! {
         RefreshToken = "refresh_token",
         /// RFC 6749 §4.4.
         ClientCredentials = "client_credentials",
+        /// RFC 8693.
+        TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
+        /// RFC 7523 §2.1.
+        JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        /// RFC 8628 §3.4.
+        DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
+        /// Stands beside `code id_token` in a registration (OpenID Connect Registration §2): an ID token
+        /// leaves the authorization endpoint. The token endpoint knows no such grant, and an access
+        /// token never comes of it (BCP-07).
+        Implicit = "implicit",
     }
 }
 
 wire_enum! {
-    /// A response type; only codes leave the authorization endpoint (BCP-07, O21-02).
+    /// A response type; access tokens never leave the authorization endpoint (BCP-07, O21-02).
     ResponseType {
         /// RFC 6749 §4.1.1.
         Code = "code",
+        /// A code, and an ID token beside it (OpenID Connect Core §3.3).
+        CodeIdToken = "code id_token",
     }
 }
 
 wire_enum! {
-    /// How the authorization response travels.
+    /// How the authorization response travels; what the names mean is in
+    /// [`response_mode`](crate::response_mode).
     ResponseMode {
         /// In the query of the redirect URI.
         Query = "query",
+        /// In its fragment (OAuth 2.0 Multiple Response Types §2.1).
+        Fragment = "fragment",
         /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
         FormPost = "form_post",
+        /// In a signed JWT, where the response type's default puts it (JARM §2.3.4).
+        Jwt = "jwt",
+        /// In a signed JWT in the query (JARM §2.3.1).
+        QueryJwt = "query.jwt",
+        /// In a signed JWT in the fragment (JARM §2.3.2).
+        FragmentJwt = "fragment.jwt",
+        /// In a signed JWT in a form that the browser posts (JARM §2.3.3).
+        FormPostJwt = "form_post.jwt",
     }
 }
 
@@ -98,6 +121,10 @@ wire_enum! {
     Profile {
         /// OAuth 2.1 and OpenID Connect with the security of RFC 9700.
         General = "general",
+        /// FAPI 2.0 Security Profile.
+        Fapi2 = "fapi2",
+        /// The same with FAPI 2.0 Message Signing: signed requests and signed responses.
+        Fapi2MessageSigning = "fapi2-message-signing",
     }
 }
 
@@ -141,6 +168,9 @@ pub struct ClientMetadata {
     pub grant_types: Option<Vec<GrantType>>,
     /// The response types it may use; the default is `code`.
     pub response_types: Option<Vec<ResponseType>>,
+    /// The response modes it may ask for; without it, every one (MS-09).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_modes: Option<Vec<ResponseMode>>,
     /// The scope it may ask for.
     pub scope: Option<crate::Scope>,
     /// Its public keys.
@@ -221,6 +251,12 @@ pub struct ClientMetadata {
     /// How they are encrypted to it: the content encryption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_encrypted_response_enc: Option<String>,
+    /// Its access tokens are always bound to a key by DPoP (RFC 9449 §5.2).
+    #[serde(skip_serializing_if = "is_false")]
+    pub dpop_bound_access_tokens: bool,
+    /// Its authorization requests are always pushed (RFC 9126 §6).
+    #[serde(skip_serializing_if = "is_false")]
+    pub require_pushed_authorization_requests: bool,
 }
 
 const fn is_false(value: &bool) -> bool {

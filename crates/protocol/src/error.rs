@@ -61,6 +61,28 @@ codes! {
     RequestUriNotSupported = "request_uri_not_supported",
     /// OpenID Connect Core §3.1.2.6.
     RegistrationNotSupported = "registration_not_supported",
+    /// RFC 9101 §7.
+    InvalidRequestObject = "invalid_request_object",
+    /// RFC 9101 §7.
+    InvalidRequestUri = "invalid_request_uri",
+    /// RFC 9449 §12.2.
+    InvalidDpopProof = "invalid_dpop_proof",
+    /// RFC 9449 §8.
+    UseDpopNonce = "use_dpop_nonce",
+    /// RFC 7591 §3.2.2.
+    InvalidRedirectUri = "invalid_redirect_uri",
+    /// RFC 7591 §3.2.2.
+    InvalidClientMetadata = "invalid_client_metadata",
+    /// RFC 7591 §3.2.2.
+    InvalidSoftwareStatement = "invalid_software_statement",
+    /// RFC 7591 §3.2.2.
+    UnapprovedSoftwareStatement = "unapproved_software_statement",
+    /// RFC 8628 §3.5.
+    AuthorizationPending = "authorization_pending",
+    /// RFC 8628 §3.5.
+    SlowDown = "slow_down",
+    /// RFC 8628 §3.5.
+    ExpiredToken = "expired_token",
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType = "unsupported_token_type",
     /// RFC 6750 §3.1.

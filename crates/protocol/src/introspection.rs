@@ -68,8 +68,11 @@ pub struct ActiveToken {
     pub iss: String,
     /// The token's identifier.
     pub jti: String,
-    /// `Bearer`.
+    /// `Bearer`, or `DPoP` (RFC 9449 §6.2).
     pub token_type: &'static str,
+    /// The key that it is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<crate::token::Confirmation>,
     /// The grant that the token came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<GrantId>,
@@ -85,6 +88,12 @@ pub struct ActiveToken {
     /// The roles that the scopes give at this audience.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// Who acts for the person, after a token exchange (RFC 8693 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<serde_json::Value>,
+    /// Who alone may act for the person (RFC 8693 §4.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<serde_json::Value>,
 }
 
 impl Serialize for IntrospectionResponse {

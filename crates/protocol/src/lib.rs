@@ -14,9 +14,13 @@
 
 pub mod acr;
 pub mod authorization;
+pub mod authorization_details;
 pub mod claims;
+pub mod claims_request;
 pub mod client;
+pub mod device;
 pub mod error;
+pub mod exchange;
 pub mod id;
 pub mod introspection;
 pub mod json;
@@ -24,9 +28,12 @@ pub mod logout;
 pub mod params;
 pub mod pkce;
 pub mod provider;
+pub mod registration;
+pub mod response_mode;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod target;
 pub mod token;
 pub mod uri;
 

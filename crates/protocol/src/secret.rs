@@ -53,6 +53,8 @@ secrets! {
     DeviceCookie,
     /// An authorization code (RFC 6749 §4.1.2).
     AuthorizationCode,
+    /// The random part of the `request_uri` of a pushed request (RFC 9126 §2.2).
+    RequestReference,
     /// An access token as the client sends it (RFC 6749 §1.4).
     AccessToken,
     /// A refresh token (RFC 6749 §1.5).
@@ -71,6 +73,8 @@ secrets! {
     BrowserCookie,
     /// A token that ties a form post to its page (BCP-16).
     CsrfToken,
+    /// What a device polls with (RFC 8628 §3.2).
+    DeviceCode,
     /// A person's password.
     Password,
     /// A one-time password as typed (RFC 6238).
@@ -89,7 +93,7 @@ macro_rules! serialize_in_responses {
         }
     )*};
 }
-serialize_in_responses!(AccessToken, RefreshToken);
+serialize_in_responses!(AccessToken, RefreshToken, DeviceCode);
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,13 @@
 //! The token request and its response (RFC 6749 §4.1.3, §4.4.2, §5.1, §6).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Scope,
     client::GrantType,
+    exchange::{JwtBearerRequest, TokenExchangeRequest},
     params::Params,
-    secret::{AccessToken, AuthorizationCode, CodeVerifierText, RefreshToken},
+    secret::{AccessToken, AuthorizationCode, CodeVerifierText, DeviceCode, PresentedToken, RefreshToken},
     uri::is_resource_indicator,
 };
 
@@ -20,6 +21,21 @@ pub enum TokenRequest {
     RefreshToken(RefreshRequest),
     /// A client on its own behalf (RFC 6749 §4.4.2).
     ClientCredentials(ClientCredentialsRequest),
+    /// A token for another (RFC 8693).
+    TokenExchange(Box<TokenExchangeRequest>),
+    /// An assertion about a person (RFC 7523 §2.1).
+    JwtBearer(JwtBearerRequest),
+    /// A device that polls (RFC 8628 §3.4).
+    DeviceCode(DeviceTokenRequest),
+}
+
+/// The members of a device's poll.
+#[derive(Clone, Debug)]
+pub struct DeviceTokenRequest {
+    /// `device_code`.
+    pub device_code: DeviceCode,
+    /// `resource` indicators, which can only narrow.
+    pub resources: Vec<String>,
 }
 
 /// The members of a code redemption.
@@ -73,6 +89,9 @@ pub enum TokenRequestFault {
     /// `resource` is no absolute URI without fragment (RI-01).
     #[error("resource is not an absolute URI without fragment")]
     ResourceMalformed,
+    /// A type of token that this server does not take or make there (TX-01).
+    #[error("{0} is not a type of token that can be exchanged here")]
+    TokenTypeUnknown(&'static str),
 }
 
 impl TokenRequest {
@@ -107,6 +126,20 @@ impl TokenRequest {
             GrantType::ClientCredentials => {
                 Self::ClientCredentials(ClientCredentialsRequest { scope: scope?, resources })
             }
+            GrantType::TokenExchange => {
+                Self::TokenExchange(Box::new(TokenExchangeRequest::parse(params, scope?, resources)?))
+            }
+            GrantType::JwtBearer => Self::JwtBearer(JwtBearerRequest {
+                assertion: PresentedToken::new(required("assertion")?),
+                scope: scope?,
+                resources,
+            }),
+            GrantType::DeviceCode => Self::DeviceCode(DeviceTokenRequest {
+                device_code: DeviceCode::new(required("device_code")?),
+                resources,
+            }),
+            // A word of registrations; nothing is granted here.
+            GrantType::Implicit => return Err(Fault::UnsupportedGrantType),
         })
     }
 
@@ -116,8 +149,19 @@ impl TokenRequest {
             Self::AuthorizationCode(_) => GrantType::AuthorizationCode,
             Self::RefreshToken(_) => GrantType::RefreshToken,
             Self::ClientCredentials(_) => GrantType::ClientCredentials,
+            Self::TokenExchange(_) => GrantType::TokenExchange,
+            Self::JwtBearer(_) => GrantType::JwtBearer,
+            Self::DeviceCode(_) => GrantType::DeviceCode,
         }
     }
+}
+
+/// The key that an access token is bound to: `cnf` (RFC 7800 §3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// The thumbprint of a DPoP key, in base64url (RFC 9449 §6.1).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jkt: Option<String>,
 }
 
 /// A successful answer of the token endpoint (RFC 6749 §5.1). Sent with `no-store` (BCP-18).
@@ -125,12 +169,15 @@ impl TokenRequest {
 pub struct TokenResponse {
     /// The access token.
     pub access_token: AccessToken,
-    /// `Bearer`.
+    /// `Bearer`, or `DPoP` (RFC 9449 §5).
     pub token_type: &'static str,
     /// Its lifetime in seconds; always there (ER-03).
     pub expires_in: i64,
     /// The scope that was granted.
     pub scope: Scope,
+    /// What was issued; only in the answer to a token exchange (RFC 8693 §2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     /// The refresh token, where the grant has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<RefreshToken>,

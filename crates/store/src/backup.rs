@@ -293,7 +293,10 @@ impl Store {
                 let page = all!(self, (Uuid,), keys, last, i64::from(PAGE))?;
                 for (id,) in page.iter().copied() {
                     match keys {
-                        statement::SESSION_KEYS => drop(self.session(SessionId(id)).await?),
+                        statement::SESSION_KEYS => {
+                            self.session(SessionId(id)).await?;
+                            self.participants(SessionId(id)).await?;
+                        }
                         statement::INTERACTION_KEYS => drop(self.interaction(InteractionId(id)).await?),
                         statement::GRANT_KEYS => drop(self.grant_line(GrantId(id)).await?),
                         _ => drop(self.is_denied(TokenId(id)).await?),

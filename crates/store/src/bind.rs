@@ -50,6 +50,7 @@ macro_rules! bind_refresh {
             .bind(token.map(|token| token.idle_expires_at.us()))
             .bind(token.map(|token| token.expires_at.us()))
             .bind(token.and_then(|token| token.consumed_at).us())
+            .bind(token.and_then(|token| token.dpop_jkt.as_ref()).map(|jkt| &jkt.as_bytes()[..]))
     }};
 }
 
@@ -63,7 +64,7 @@ macro_rules! bind_grant {
             .bind(grant.user.0)
             .bind(grant.session.0)
             .bind(grant.session_bound)
-            .bind(grant.scope.to_string())
+            .bind(grant.claims.beside(&grant.scope).to_string())
             .bind(sqlx::types::Json(&grant.audience))
             .bind(grant.auth_time.us())
             .bind(grant.acr.as_str())
@@ -88,6 +89,7 @@ macro_rules! bind_code {
             .bind(code.expires_at.us())
             .bind(code.keep_until.us())
             .bind(code.consumed_at.us())
+            .bind(code.dpop_jkt.as_ref().map(|jkt| &jkt.as_bytes()[..]))
     }};
 }
 

@@ -5,7 +5,10 @@ use jose::Digest;
 use protocol::{ConsentId, GrantId, SessionId, UserId, pkce::CodeChallenge};
 use serde_json::Value;
 use sqlx::types::Json;
-use tokens::grant::{CodeRecord, GrantLine, GrantRecord};
+use tokens::{
+    disclosed::GrantedClaims,
+    grant::{CodeRecord, GrantLine, GrantRecord},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -75,6 +78,7 @@ joined!(LineRow, "", "g_id", {
 impl LineRow {
     pub(crate) fn parse(self) -> Result<GrantLine> {
         let row = Row::new("grants", &self.g_id);
+        let (scope, claims) = GrantedClaims::split(&row.parse("scope", &self.g_scope)?);
         let grant = GrantRecord {
             id: GrantId(self.g_id),
             consent: ConsentId(self.g_consent_id),
@@ -82,7 +86,8 @@ impl LineRow {
             user: UserId(self.g_user_id),
             session: SessionId(self.g_session_id),
             session_bound: self.g_session_bound,
-            scope: row.parse("scope", &self.g_scope)?,
+            scope,
+            claims,
             audience: row.document("audience", self.g_audience)?,
             auth_time: self.g_auth_time,
             acr: row.parse("acr", &self.g_acr)?,
@@ -122,6 +127,7 @@ struct CodeRow {
     expires_at: DateTime<Utc>,
     keep_until: DateTime<Utc>,
     consumed_at: Option<DateTime<Utc>>,
+    dpop_jkt: Option<Vec<u8>>,
     #[sqlx(flatten)]
     line: LineRow,
 }
@@ -142,6 +148,7 @@ impl CodeRow {
             expires_at: self.expires_at,
             keep_until: self.keep_until,
             consumed_at: self.consumed_at,
+            dpop_jkt: self.dpop_jkt.map(|bytes| row.digest("dpop_jkt", &bytes)).transpose()?,
         };
         Ok((code, self.line.parse()?))
     }

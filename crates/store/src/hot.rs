@@ -85,6 +85,8 @@ pub struct CodeIssue<'a> {
     pub grant: &'a GrantRecord,
     /// What stands for it.
     pub code: &'a CodeRecord,
+    /// The digest of the pushed request that it answers, which is spent by it (PAR-03).
+    pub pushed: Option<Digest>,
     /// What is told of it.
     pub event: &'a Event,
     /// Now.
@@ -208,8 +210,9 @@ impl Store {
         follow(self.begin().await?, bind_access!(query, Some(access))).await
     }
 
-    /// Stores a code with its grant, ends its interaction and records the consent above it, if that is
-    /// new. No row if the interaction was ended, or the consent answered or withdrawn, meanwhile.
+    /// Stores a code with its grant, ends its interaction, spends its pushed request and records the
+    /// consent above it, if that is new. No row if the interaction was ended, the pushed request spent, or
+    /// the consent answered or withdrawn, meanwhile.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
@@ -228,11 +231,12 @@ impl Store {
             (None, Some(_)) => hot::postgres::ISSUE_CODE_ENDING,
             (None, None) => hot::postgres::ISSUE_CODE,
         };
-        let mut query = bind_issue!(statement, issue);
+        let mut query =
+            bind_issue!(statement, issue).bind(issue.pushed.as_ref().map(|digest| &digest.as_bytes()[..]));
+        query = query.bind(issue.now.us());
         if issue.interaction.is_some() || issue.consent.is_some() {
             let ended = issue.interaction;
             query = query.bind(ended.map(|ended| ended.id.0)).bind(ended.map(|ended| ended.version));
-            query = query.bind(issue.now.us());
         }
         if let Some((upsert, event)) = issue.consent {
             query = bind_event!(bind_consent!(query, upsert.record()), Some(event)).bind(version);
@@ -247,6 +251,11 @@ impl Store {
         {
             return Ok(0);
         }
+        if let Some(pushed) = issue.pushed
+            && tx.consume_pushed(&pushed, issue.now).await? != 1
+        {
+            return Ok(0);
+        }
         if let Some((upsert, event)) = issue.consent {
             if tx.put_consent(upsert).await? != 1 {
                 return Ok(0);
@@ -255,7 +264,10 @@ impl Store {
         }
         match &mut tx {
             Tx::Postgres(open) => {
-                within!(open, db => bind_issue!(hot::postgres::ISSUE_CODE, issue).execute(db).await)?;
+                // The pushed request was spent above.
+                let query = bind_issue!(hot::postgres::ISSUE_CODE, issue);
+                let query = query.bind(None::<&[u8]>).bind(issue.now.us());
+                within!(open, db => query.execute(db).await)?;
             }
             Tx::Sqlite(open) => {
                 within!(open, db => bind_issue!(hot::sqlite::ISSUE_CODE, issue).execute(db).await)?;

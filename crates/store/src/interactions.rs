@@ -1,7 +1,7 @@
 //! Interactions: authorization requests that wait for a person.
 
 use chrono::{DateTime, Utc};
-use protocol::InteractionId;
+use protocol::{InteractionId, SessionId};
 use serde_json::Value;
 use sqlx::types::Json;
 use tokens::interaction::InteractionRecord;
@@ -25,6 +25,7 @@ pub(crate) struct InteractionRow {
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     completed_at: Option<DateTime<Utc>>,
+    chosen_session: Option<Uuid>,
 }
 
 joined!(InteractionRow, "i_", "i_id", {
@@ -36,6 +37,7 @@ joined!(InteractionRow, "i_", "i_id", {
     created_at,
     expires_at,
     completed_at,
+    chosen_session,
 });
 
 impl InteractionRow {
@@ -50,6 +52,7 @@ impl InteractionRow {
             created_at: self.created_at,
             expires_at: self.expires_at,
             completed_at: self.completed_at,
+            chosen_session: self.chosen_session.map(SessionId),
         })
     }
 }
@@ -76,5 +79,19 @@ impl Tx {
         at: DateTime<Utc>,
     ) -> Result<u64> {
         change!(self, statement::COMPLETE, id.0, version, at.us())
+    }
+
+    /// Keeps which session the person chose to go on with, at the version that was read (OC-06). One
+    /// caller gets the row.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn choose_session(
+        &mut self,
+        id: InteractionId,
+        version: i64,
+        session: SessionId,
+    ) -> Result<u64> {
+        change!(self, statement::CHOOSE, id.0, version, session.0)
     }
 }

@@ -146,15 +146,20 @@ impl Tx {
     }
 
     /// Ends a session of that user. Grants that are bound to it end with it, because every use of
-    /// theirs looks up to it (BL-04).
+    /// theirs looks up to it (BL-04), and clients that took part are going to be told (BL-02).
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn end_session(&mut self, effect: &SessionEnd) -> Result<u64> {
-        change!(self, statement::END, effect.id.0, effect.user.0, effect.at.us())
+        let rows = change!(self, statement::END, effect.id.0, effect.user.0, effect.at.us())?;
+        if rows > 0 {
+            self.tell_of_session(effect.id, effect.at).await?;
+        }
+        Ok(rows)
     }
 
-    /// Ends every session of a user but `except`. Gives how many.
+    /// Ends every session of a user but `except`; clients that took part are going to be told. Gives how
+    /// many.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
@@ -164,6 +169,10 @@ impl Tx {
         except: Option<SessionId>,
         at: DateTime<Utc>,
     ) -> Result<u64> {
-        change!(self, statement::END_OF_USER, user.0, except.map(|id| id.0), at.us())
+        let rows = change!(self, statement::END_OF_USER, user.0, except.map(|id| id.0), at.us())?;
+        if rows > 0 {
+            self.tell_of_user(user, at).await?;
+        }
+        Ok(rows)
     }
 }

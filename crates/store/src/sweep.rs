@@ -45,13 +45,18 @@ impl Swept {
 /// Children come before parents, so that a parent's cascade finds little.
 const ORDER: &[(&str, &str)] = &[
     ("interactions", statement::INTERACTIONS),
+    ("pushed_requests", statement::PUSHED_REQUESTS),
     ("codes", statement::CODES),
     ("refresh_tokens", statement::REFRESH_TOKENS),
     ("access_tokens", statement::ACCESS_TOKENS),
     ("grants", statement::GRANTS),
     ("sessions", statement::SESSIONS),
+    ("device_codes", statement::DEVICE_CODES),
+    ("logout_notices", statement::LOGOUT_NOTICES),
     ("denied_tokens", statement::DENIED_TOKENS),
     ("replay_marks", statement::REPLAY_MARKS),
+    ("initial_access_tokens", statement::INITIAL_TOKENS),
+    ("upstream_attempts", statement::UPSTREAM_ATTEMPTS),
     ("attempts", statement::ATTEMPTS),
 ];
 

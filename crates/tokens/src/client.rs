@@ -5,18 +5,40 @@
 //! registration and parses the keys once; whoever holds a [`Client`] need not check them again. The
 //! caches of `flows` hold `Arc<Client>`.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod disclosure;
+mod exchange;
+mod logout;
+mod requests;
+mod responses;
+mod subject;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
-use jose::{Algorithm, KeySet, digest::Digest};
+use jose::{Algorithm, digest::Digest};
 use mfa::SecondFactorPolicy;
 use protocol::{
     ClientId, Scope,
     acr::Acr,
-    client::{ApplicationType, AuthMethod, ClientMetadata, GrantType, ResponseType, TokenFormat},
+    client::{ApplicationType, AuthMethod, ClientMetadata, GrantType, Profile, TokenFormat},
     uri::{RedirectUri, UriFault, is_https_url},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    assertion_grant::AssertionRule,
+    exchange::ExchangeRule,
+    profile::{ProfileFault, Protection},
+};
+
+pub use self::{
+    disclosure::Disclosure,
+    exchange::AssertionIssuer,
+    logout::LogoutUris,
+    requests::{ClientKeys, MAX_REQUEST_URI, RequestRules},
+    responses::{ModeFault, ResponseRules},
+    subject::{MAX_SECTOR_BYTES, SectorFault, SubjectType, lists_redirect_uris},
+};
 
 /// A stored client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +73,18 @@ pub struct ClientSettings {
     pub consent_lifetime: Option<i64>,
     /// The bank's own client: its consents are recorded without asking.
     pub first_party: bool,
+    /// Which rules it lives under; `None` is general. A new client for which nobody chooses gets
+    /// [`default_profile`](crate::profile::default_profile).
+    pub profile: Option<Profile>,
+    /// What it may exchange (TX-03).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exchange: Vec<ExchangeRule>,
+    /// Who alone may act for its customers: `may_act` of its access tokens (TX-05).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<ClientId>,
+    /// Whose assertions it may bring (JB-01).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assertion_issuer: Vec<AssertionRule>,
 }
 
 impl Default for ClientSettings {
@@ -61,6 +95,10 @@ impl Default for ClientSettings {
             second_factor: None,
             consent_lifetime: None,
             first_party: false,
+            profile: None,
+            exchange: Vec::new(),
+            may_act: None,
+            assertion_issuer: Vec::new(),
         }
     }
 }
@@ -88,8 +126,6 @@ pub enum ClientAuthentication {
     SecretPost(Vec<SecretDigest>),
     /// By signed assertion.
     PrivateKeyJwt {
-        /// Its public keys.
-        keys: Arc<KeySet>,
         /// The registered algorithm, or every asymmetric one that this server accepts.
         algorithms: Vec<Algorithm>,
     },
@@ -120,20 +156,36 @@ pub struct Client {
     pub application_type: ApplicationType,
     /// How it authenticates.
     pub authentication: ClientAuthentication,
+    /// Where its public keys are.
+    pub keys: ClientKeys,
+    /// How it may pass its authorization requests.
+    pub requests: RequestRules,
     /// Where responses may go.
     pub redirect_uris: Vec<RedirectUri>,
     /// Where people may be sent after logout.
     pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Where it wants to hear that a session ended.
+    pub logout: LogoutUris,
+    /// How it may be answered by the authorization endpoint.
+    pub responses: ResponseRules,
     /// The grants that it may use.
     pub grant_types: BTreeSet<GrantType>,
     /// The scope that it may ask for.
     pub scope: Scope,
     /// The algorithm of its ID tokens (OC-01).
     pub id_token_algorithm: Algorithm,
+    /// How it is told about people.
+    pub disclosure: Disclosure,
+    /// How people are called towards it (OC-21).
+    pub subject_type: SubjectType,
     /// OC-34.
     pub default_max_age: Option<u64>,
     /// OC-34: authentication context classes that it wants when it does not say.
     pub default_acr_values: Vec<String>,
+    /// How its requests and tokens are protected.
+    pub protection: Protection,
+    /// The issuers whose assertions it may bring (JB-01).
+    pub assertion_issuers: Vec<AssertionIssuer>,
     /// Settings beyond the registered metadata.
     pub settings: ClientSettings,
 }
@@ -168,15 +220,54 @@ pub enum ClientFault {
         /// The rule.
         fault: UriFault,
     },
+    /// A place to be told of logouts that may not be registered (FL-01, BL-01).
+    #[error("{member}: {fault}")]
+    SessionLogoutUri {
+        /// The metadata member.
+        member: &'static str,
+        /// The rule.
+        fault: &'static str,
+    },
+    /// It breaks a rule of its profile.
+    #[error("profile {profile}: {fault}")]
+    Profile {
+        /// The profile.
+        profile: Profile,
+        /// The rule.
+        fault: ProfileFault,
+    },
     /// The code flow needs somewhere to go.
     #[error("redirect_uris: the authorization_code grant needs at least one")]
     NoRedirectUri,
+    /// A rule of token exchange or of assertions that makes no sense.
+    #[error("{member}: {problem}")]
+    Exchange {
+        /// The setting.
+        member: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nobody knows who brings another's token without credentials (TX-03, JB-01).
+    #[error("grant_types: {0} is for confidential clients only")]
+    PublicExchange(GrantType),
     /// A public client can't act on its own behalf (CC-01).
     #[error("grant_types: client_credentials is for confidential clients only")]
     PublicClientCredentials,
     /// Grant and response types disagree (DR-04).
-    #[error("response_types: code and the authorization_code grant go together")]
+    #[error("response_types: code or code id_token, and the authorization_code grant, go together")]
     ResponseTypes,
+    /// The grant `implicit` without an ID token to come of it (DR-04, BCP-07).
+    #[error("grant_types: implicit stands only beside the response type code id_token")]
+    ImplicitAlone,
+    /// An empty list of modes: the client could never be answered (MS-09).
+    #[error("response_modes: name at least one, or leave it out for all")]
+    NoResponseMode,
+    /// One half of how something is encrypted to the client.
+    #[error("{member}: must be named where its counterpart is")]
+    EncryptionIncomplete {
+        /// The metadata member that is missing.
+        member: &'static str,
+    },
     /// `refresh_token` without a grant that yields one.
     #[error("grant_types: refresh_token needs authorization_code beside it")]
     RefreshAlone,
@@ -189,9 +280,15 @@ pub enum ClientFault {
     /// A secret that the method has no use for.
     #[error("token_endpoint_auth_method: {0} has no use for a client secret")]
     SecretUnused(AuthMethod),
-    /// `private_key_jwt` without usable keys.
+    /// Keys that can't be used, or none where some are needed.
     #[error("jwks: {0}")]
     Keys(String),
+    /// Keys by value and by reference (DR-04).
+    #[error("jwks: excludes jwks_uri")]
+    KeysTwice,
+    /// A reference to request objects that may not be used (OC-25, JAR-06).
+    #[error("request_uris: must be at most 100 https URLs of at most 512 ASCII characters")]
+    RequestUris,
     /// An algorithm that this server does not have.
     #[error("{member}: {value} is not a supported algorithm")]
     Algorithm {
@@ -200,6 +297,15 @@ pub enum ClientFault {
         /// The value.
         value: String,
     },
+    /// A `subject_type` other than `public` and `pairwise` (OC-21).
+    #[error("subject_type: {0} is neither public nor pairwise")]
+    SubjectType(String),
+    /// Pairwise subjects without a host that they could be particular to (OC-21).
+    #[error("sector_identifier_uri: pairwise subjects need one, unless all redirect_uris share a host")]
+    NoSector,
+    /// Something is to be encrypted and no key is fit for it.
+    #[error("jwks: has no key that {0} could encrypt to")]
+    NoEncryptionKey(jose::KeyManagement),
     /// A page that customers might be sent to and that is no https URL (DR-06).
     #[error("{0}: must be an https URL")]
     Link(&'static str),
@@ -220,7 +326,9 @@ impl Client {
         let metadata = &record.metadata;
         let mut faults = Vec::new();
         let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
-        let authentication = authentication(record, method).map_err(|fault| faults.push(fault)).ok();
+        let protection = Protection::parse(record, method, &mut faults);
+        let mut authentication = authentication(record, method).map_err(|fault| faults.push(fault)).ok();
+        authentication.iter_mut().for_each(|authentication| protection.limit(authentication));
         let redirect_uris = uris(&metadata.redirect_uris, metadata.application_type, |uri, fault| {
             faults.push(ClientFault::RedirectUri { uri, fault });
         });
@@ -233,11 +341,19 @@ impl Client {
             None => [GrantType::AuthorizationCode].into(),
         };
         let id_token_algorithm = match &metadata.id_token_signed_response_alg {
-            None => Some(Algorithm::Rs256),
+            None => Some(protection.rules().default_algorithm),
             Some(name) => {
                 algorithm(name, "id_token_signed_response_alg").map_err(|fault| faults.push(fault)).ok()
             }
         };
+        let logout = LogoutUris::parse(metadata, &mut faults);
+        let assertion_issuers = exchange::parse(record, &mut faults);
+        let subject_type = SubjectType::parse(metadata, &mut faults);
+        let keys = ClientKeys::parse(metadata, &mut faults);
+        let disclosure = Disclosure::parse(metadata, &keys, &mut faults);
+        let requests = RequestRules::parse(metadata, &protection, &keys, &mut faults);
+        let responses =
+            ResponseRules::parse(metadata, &grant_types, (&keys, protection.rules()), &mut faults);
         consistency(record, method, &grant_types, &mut faults);
         presentation(metadata, &mut faults);
         match (authentication, id_token_algorithm) {
@@ -251,13 +367,21 @@ impl Client {
                 },
                 application_type: metadata.application_type,
                 authentication,
+                keys,
+                requests,
                 redirect_uris,
                 post_logout_redirect_uris,
+                logout,
+                responses,
                 grant_types,
                 scope: metadata.scope.clone().unwrap_or_default(),
                 id_token_algorithm,
+                disclosure,
+                subject_type,
                 default_max_age: metadata.default_max_age,
                 default_acr_values: metadata.default_acr_values.clone(),
+                protection,
+                assertion_issuers,
                 settings: record.settings.clone(),
             }),
             _ => Err(faults),
@@ -297,14 +421,11 @@ fn authentication(record: &ClientRecord, method: AuthMethod) -> Result<ClientAut
         AuthMethod::ClientSecretBasic => ClientAuthentication::SecretBasic(secrets()?),
         AuthMethod::ClientSecretPost => ClientAuthentication::SecretPost(secrets()?),
         AuthMethod::PrivateKeyJwt => {
-            let jwks = record.metadata.jwks.as_ref();
-            let jwks = jwks.ok_or_else(|| ClientFault::Keys("private_key_jwt needs public keys".into()))?;
-            let keys = KeySet::from_value(jwks).map_err(|fault| ClientFault::Keys(fault.to_string()))?;
             let algorithms = match &record.metadata.token_endpoint_auth_signing_alg {
                 Some(name) => vec![algorithm(name, "token_endpoint_auth_signing_alg")?],
                 None => Algorithm::ALL.to_vec(),
             };
-            ClientAuthentication::PrivateKeyJwt { keys: Arc::new(keys), algorithms }
+            ClientAuthentication::PrivateKeyJwt { algorithms }
         }
     })
 }
@@ -340,12 +461,16 @@ fn consistency(
     if public && grant_types.contains(&GrantType::ClientCredentials) {
         faults.push(ClientFault::PublicClientCredentials);
     }
-    if grant_types.contains(&GrantType::RefreshToken) && !code_flow {
-        faults.push(ClientFault::RefreshAlone);
+    for grant in [GrantType::TokenExchange, GrantType::JwtBearer] {
+        if public && grant_types.contains(&grant) {
+            faults.push(ClientFault::PublicExchange(grant));
+        }
     }
-    let response_types = metadata.response_types.as_deref();
-    if response_types.is_some_and(|types| types.contains(&ResponseType::Code) != code_flow) {
-        faults.push(ClientFault::ResponseTypes);
+    if grant_types.contains(&GrantType::RefreshToken)
+        && !code_flow
+        && !grant_types.contains(&GrantType::DeviceCode)
+    {
+        faults.push(ClientFault::RefreshAlone);
     }
     if public && !record.settings.require_pkce {
         faults.push(ClientFault::PublicWithoutPkce);

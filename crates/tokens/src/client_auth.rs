@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jose::{
-    AssertionFault, AssertionPolicy, ClientAssertion as VerifiedAssertion, Replayed, Unreplayed,
+    AssertionFault, AssertionPolicy, ClientAssertion as VerifiedAssertion, JoseFault, KeySet, Replayed,
+    Unreplayed,
     digest::{Digest, sha256},
     peek_client_id, verify_client_assertion,
 };
@@ -118,6 +119,11 @@ impl Presented {
         }
     }
 
+    /// Whether it takes the client's keys to judge it.
+    pub const fn needs_keys(&self) -> bool {
+        matches!(self.proof, Proof::Assertion(_))
+    }
+
     const fn method(&self) -> AuthMethod {
         match self.proof {
             Proof::None => AuthMethod::None,
@@ -152,6 +158,9 @@ pub enum ClientAuthFault {
     /// The secret is wrong or has ended.
     #[error("wrong_client_secret")]
     WrongSecret,
+    /// The keys of the client could not be had.
+    #[error("client_keys_unavailable")]
+    KeysUnavailable,
     /// The assertion proves nothing.
     #[error("bad_client_assertion")]
     Assertion(#[from] AssertionFault),
@@ -168,6 +177,18 @@ impl AuthenticatedClient {
     /// The client.
     pub fn client(&self) -> &Client {
         &self.0
+    }
+
+    /// The client, shared with the cache.
+    pub fn shared(&self) -> Arc<Client> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl ClientAuthFault {
+    /// Whether the assertion may be signed with a key that we have not fetched yet.
+    pub const fn is_key_unknown(&self) -> bool {
+        matches!(self, Self::Assertion(AssertionFault::Jose(JoseFault::NoKey { .. } | JoseFault::Signature)))
     }
 }
 
@@ -209,13 +230,15 @@ impl UnreplayedClient {
 }
 
 /// Holds the presented credentials against the registered method. An assertion is for the issuer, or for
-/// the endpoint that was called, which is named by its path.
+/// the endpoint that was called, which is named by its path. `keys` are the client's, which only an
+/// assertion needs.
 ///
 /// # Errors
 /// [`ClientAuthFault`].
 pub fn authenticate(
     presented: &Presented,
     client: Option<Arc<Client>>,
+    keys: Option<&KeySet>,
     issuer: &str,
     endpoint: &str,
     now: DateTime<Utc>,
@@ -235,12 +258,17 @@ pub fn authenticate(
                 return Err(ClientAuthFault::WrongSecret);
             }
         }
-        (ClientAuthentication::PrivateKeyJwt { keys, algorithms }, Proof::Assertion(assertion)) => {
+        (ClientAuthentication::PrivateKeyJwt { algorithms }, Proof::Assertion(assertion)) => {
+            let keys = keys.ok_or(ClientAuthFault::KeysUnavailable)?;
+            let issuer_alone = client.protection.rules().audience_is_issuer;
+            // RFC 9126 §2: at the PAR endpoint the token endpoint's URL counts, too.
+            let token = format!("{issuer}/token");
+            let token = if endpoint == "/par" { token.as_str() } else { issuer };
             let endpoint = format!("{issuer}{endpoint}");
             let policy = AssertionPolicy {
                 client_id: client.id.as_str(),
-                accepted_audiences: &[issuer, &endpoint],
-                audience_must_be_string: false,
+                accepted_audiences: if issuer_alone { &[issuer] } else { &[issuer, &endpoint, token] },
+                audience_must_be_string: issuer_alone,
                 algorithms,
                 max_lifetime: AssertionPolicy::MAX_LIFETIME,
                 leeway: AssertionPolicy::LEEWAY,
@@ -288,7 +316,7 @@ mod tests {
 
     fn check(client: Client, header: Option<&str>, body: &str) -> Result<(), &'static str> {
         let presented = Presented::parse(header, &form(body)).map_err(|_| "presented")?;
-        match authenticate(&presented, Some(Arc::new(client)), "https://as.example", "/token", now()) {
+        match authenticate(&presented, Some(Arc::new(client)), None, "https://as.example", "/token", now()) {
             Ok(Authenticated::Done(_)) => Ok(()),
             Ok(Authenticated::Assertion(_)) => Err("assertion"),
             Err(ClientAuthFault::WrongMethod { .. }) => Err("method"),
@@ -348,7 +376,7 @@ mod tests {
     #[test]
     fn an_unknown_client_is_refused() {
         let presented = Presented::parse(None, &form("client_id=ghost")).unwrap();
-        let result = authenticate(&presented, None, "https://as.example", "/token", now());
+        let result = authenticate(&presented, None, None, "https://as.example", "/token", now());
         assert!(matches!(result, Err(ClientAuthFault::UnknownClient)));
     }
 }

@@ -6,9 +6,10 @@ use jose::digest::Digest;
 use protocol::{GrantId, client::GrantType, pkce::CodeVerifier, token::CodeRequest};
 
 use crate::{
-    client_auth::AuthenticatedClient,
+    device,
     grant::{CodeRecord, GrantEnd, GrantLine, LiveGrant},
     oxide,
+    sender::Sender,
 };
 
 /// Why a code gives nothing. All are `invalid_grant` outside, but for the first.
@@ -41,6 +42,9 @@ pub enum CodeFault {
     /// The verifier is malformed or does not fit the challenge (RFC 7636 §4.6).
     #[error("code_verifier_wrong")]
     VerifierWrong,
+    /// Bound to another key than the one that was shown, if any was (DP-08, F2-15).
+    #[error("code_bound_to_another_key")]
+    OtherKey,
     /// The grant no longer lives.
     #[error("{0}")]
     Ended(GrantEnd),
@@ -62,11 +66,22 @@ pub struct CodeRefusal {
 /// A code that may be redeemed, if the conditional statement of the store agrees.
 #[derive(Debug)]
 pub struct RedeemableCode {
+    pkce: Option<VerifiedPkce>,
     record: CodeRecord,
     grant: LiveGrant,
 }
 
+/// Proof that the verifier fitted the challenge of the authorization request (RFC 7636 §4.6).
+#[derive(Clone, Copy, Debug)]
+pub struct VerifiedPkce(());
+
 impl RedeemableCode {
+    /// The proof that whoever redeems it made the request; absent only for a client that is exempt
+    /// (O21-01).
+    pub const fn pkce(&self) -> Option<VerifiedPkce> {
+        self.pkce
+    }
+
     /// What the conditional statement must find unspent.
     pub const fn digest(&self) -> Digest {
         self.record.digest
@@ -94,14 +109,14 @@ impl RedeemableCode {
 /// # Errors
 /// [`CodeRefusal`]. Another client's presentation ends nothing (DP-15).
 pub fn redeem(
-    client: &AuthenticatedClient,
+    sender: &Sender,
     request: &CodeRequest,
     found: Option<(CodeRecord, GrantLine)>,
     catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> Result<RedeemableCode, CodeRefusal> {
     let refuse = |fault| CodeRefusal { fault, revoke: None };
-    let client = client.client();
+    let client = sender.client();
     if !client.may_use(GrantType::AuthorizationCode) {
         return Err(refuse(CodeFault::GrantNotAllowed));
     }
@@ -115,11 +130,47 @@ pub fn redeem(
     if record.expires_at <= now {
         return Err(refuse(CodeFault::Expired));
     }
+    if !sender.holds(record.dpop_jkt) {
+        return Err(refuse(CodeFault::OtherKey));
+    }
     redirect_uri(request, &record).map_err(refuse)?;
     let verifier = verifier(request, &record).map_err(refuse)?;
+    if verifier.is_none() && client.protection.rules().pkce {
+        return Err(refuse(CodeFault::VerifierMissing));
+    }
     oxide::redeem(client, &record, &line.grant.scope, verifier.as_ref()).map_err(refuse)?;
+    let pkce = verifier.map(|_| VerifiedPkce(()));
     let grant = line.live(catalogue, now).map_err(|end| refuse(CodeFault::Ended(end)))?;
-    Ok(RedeemableCode { record, grant })
+    Ok(RedeemableCode { pkce, record, grant })
+}
+
+/// Decides about what a person allowed a device (RFC 8628 §3.4). The device's code is no authorization
+/// code: it never went through a browser, so there is no redirect and no verifier to compare (DV-03).
+///
+/// # Errors
+/// [`CodeRefusal`]. Another client's presentation ends nothing.
+pub fn redeem_device(
+    sender: &Sender,
+    (record, line): (CodeRecord, GrantLine),
+    catalogue: &Catalogue,
+    now: DateTime<Utc>,
+) -> Result<RedeemableCode, CodeRefusal> {
+    let refuse = |fault| CodeRefusal { fault, revoke: None };
+    let client = sender.client();
+    if !device::may_use(client) {
+        return Err(refuse(CodeFault::GrantNotAllowed));
+    }
+    if record.client != client.id || line.grant.client != client.id {
+        return Err(refuse(CodeFault::OtherClient));
+    }
+    if record.consumed_at.is_some() {
+        return Err(CodeRefusal { fault: CodeFault::Replayed, revoke: Some(record.grant) });
+    }
+    if record.expires_at <= now {
+        return Err(refuse(CodeFault::Expired));
+    }
+    let grant = line.live(catalogue, now).map_err(|end| refuse(CodeFault::Ended(end)))?;
+    Ok(RedeemableCode { pkce: None, record, grant })
 }
 
 /// With PKCE the redirect URI may be left out; if it comes, it is the authorized one (O21-05).
@@ -137,6 +188,14 @@ fn verifier(request: &CodeRequest, record: &CodeRecord) -> Result<Option<CodeVer
         (None, Some(_)) => Err(CodeFault::VerifierUnexpected),
         (None, None) => Ok(None),
         (Some(_), Some(text)) => CodeVerifier::parse(text.expose()).map(Some).ok_or(CodeFault::VerifierWrong),
+    }
+}
+
+#[cfg(test)]
+impl RedeemableCode {
+    /// A code that gives `grant`, of a client that is exempt from PKCE.
+    pub(crate) fn for_tests(grant: LiveGrant) -> Self {
+        Self { pkce: None, record: oxide::tests::code(), grant }
     }
 }
 
@@ -181,6 +240,7 @@ mod tests {
                 redirect_uri: "https://app.example/cb".into(),
                 code_challenge: Some(CHALLENGE.to_owned().try_into().unwrap()),
                 nonce: None,
+                dpop_jkt: None,
                 issued_at: now(),
                 expires_at: now() + Duration::seconds(60),
                 keep_until: now() + Duration::seconds(360),
@@ -191,7 +251,7 @@ mod tests {
     }
 
     fn run(case: Case) -> Result<(), CodeRefusal> {
-        let client = AuthenticatedClient::for_tests(client());
+        let client = Sender::for_tests(client());
         redeem(&client, &case.request, Some((case.record, case.line)), &catalogue(), now()).map(|_| ())
     }
 
@@ -206,13 +266,14 @@ mod tests {
     #[case(|c: &mut Case| c.record.expires_at = now(), CodeFault::Expired)]
     #[case(|c: &mut Case| c.request.redirect_uri = Some("https://app.example/cb/".into()), CodeFault::RedirectUri)]
     #[case(|c: &mut Case| c.request.code_verifier = None, CodeFault::VerifierMissing)]
+    #[case(|c: &mut Case| c.record.dpop_jkt = Some(jose::digest::sha256("key")), CodeFault::OtherKey)]
     #[case(|c: &mut Case| c.record.code_challenge = None, CodeFault::VerifierUnexpected)]
     #[case(|c: &mut Case| c.request.code_verifier = Some(CodeVerifierText::new("a".repeat(43))), CodeFault::VerifierWrong)]
     #[case(|c: &mut Case| c.request.code_verifier = Some(CodeVerifierText::new("short")), CodeFault::VerifierWrong)]
     #[case(|c: &mut Case| c.line.consent_withdrawn_at = Some(now()), CodeFault::Ended(GrantEnd::ConsentWithdrawn))]
     #[case(|c: &mut Case| c.line.client_disabled = true, CodeFault::Ended(GrantEnd::ClientDisabled))]
     #[case(|c: &mut Case| c.line.consent_scope = "email".parse().unwrap(), CodeFault::Ended(GrantEnd::NothingLeft))]
-    fn bcp_05_bcp_20_f2_14_o21_05_refusals_revoke_nothing(
+    fn bcp_05_bcp_20_f2_14_f2_15_o21_05_dp_15_refusals_revoke_nothing(
         #[case] change: fn(&mut Case),
         #[case] fault: CodeFault,
     ) {
@@ -239,7 +300,7 @@ mod tests {
 
     #[test]
     fn o21_05_without_pkce_the_redirect_uri_is_required() {
-        let client = AuthenticatedClient::for_tests(confidential(AuthMethod::ClientSecretBasic));
+        let client = Sender::for_tests(confidential(AuthMethod::ClientSecretBasic));
         let mut case = case();
         case.record.code_challenge = None;
         case.request.code_verifier = None;

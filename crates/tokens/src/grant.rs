@@ -15,7 +15,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::mint::AccessTokenClaims;
+use crate::{disclosed::GrantedClaims, mint::AccessTokenClaims};
 
 /// What one consent gave to one client in one authorization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct GrantRecord {
     pub session_bound: bool,
     /// The scope that was granted.
     pub scope: Scope,
+    /// Single claims that were granted beside it (OC-18).
+    pub claims: GrantedClaims,
     /// The audience of its access tokens (AT-03); empty for userinfo alone.
     pub audience: Vec<String>,
     /// When the person was authenticated.
@@ -65,6 +67,8 @@ pub struct CodeRecord {
     pub code_challenge: Option<CodeChallenge>,
     /// The nonce of the request, for the ID token.
     pub nonce: Option<String>,
+    /// The thumbprint of the only key that may redeem it (DP-08, F2-15).
+    pub dpop_jkt: Option<Digest>,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
     /// Until when it may be redeemed: at most 60 s (F2-14).
@@ -120,6 +124,8 @@ pub struct RefreshRecord {
     pub expires_at: DateTime<Utc>,
     /// When it was rotated away.
     pub consumed_at: Option<DateTime<Utc>>,
+    /// The thumbprint of the only key that may use it: of a public client that showed one (DP-06).
+    pub dpop_jkt: Option<Digest>,
 }
 
 /// An opaque access token as it is stored.
@@ -234,7 +240,8 @@ impl GrantLine {
         let session_end = self.session_expires_at.filter(|_| self.grant.session_bound);
         let ends = [Some(self.grant.expires_at), self.consent_expires_at, session_end];
         let ends_at = ends.into_iter().flatten().min().unwrap_or(self.grant.expires_at);
-        let grant = GrantRecord { scope, audience, ..self.grant };
+        let claims = self.grant.claims.narrowed(&self.client_scope, &self.consent_scope);
+        let grant = GrantRecord { scope, audience, claims, ..self.grant };
         Ok(LiveGrant { grant, user_roles: self.user_roles, ends_at })
     }
 

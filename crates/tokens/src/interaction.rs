@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use jose::digest::Digest;
-use protocol::{ClientId, InteractionId, authorization::AuthorizationRequest};
+use protocol::{ClientId, InteractionId, SessionId, authorization::AuthorizationRequest};
 use serde::{Deserialize, Serialize};
 
 /// The row of an interaction.
@@ -29,6 +29,8 @@ pub struct InteractionRecord {
     pub expires_at: DateTime<Utc>,
     /// When its answer was sent; it can't be used again.
     pub completed_at: Option<DateTime<Utc>>,
+    /// The session that the person chose to go on with, where they were asked (OC-06).
+    pub chosen_session: Option<SessionId>,
 }
 
 /// What the person came for.
@@ -41,6 +43,16 @@ pub enum Purpose {
         /// The request as it was read.
         request: Box<AuthorizationRequest>,
     },
+    /// To answer a device, whose code they typed and confirmed (RFC 8628 §3.3). The request is checked
+    /// again each time, too.
+    Device {
+        /// What the device asks for.
+        request: Box<AuthorizationRequest>,
+        /// Digest of the device's code.
+        device: Digest,
+        /// When that ends.
+        expires_at: DateTime<Utc>,
+    },
     /// To see the own account.
     Account,
     /// To set up an authenticator, or another one in place of it.
@@ -50,6 +62,14 @@ pub enum Purpose {
 }
 
 impl InteractionRecord {
+    /// The pushed request that it answers, if it came of one.
+    pub fn pushed(&self) -> Option<Digest> {
+        match &self.purpose {
+            Purpose::Authorization { request } => request.pushed.as_deref()?.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Whether it can still be used.
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.completed_at.is_none() && self.expires_at > now

@@ -11,6 +11,7 @@ use protocol::{GrantId, client::GrantType, secret::AuthorizationCode};
 
 use crate::{
     checks::ValidatedAuthorization,
+    disclosed::GrantedClaims,
     grant::{CodeRecord, GrantRecord},
     policy::TokenPolicy,
 };
@@ -55,9 +56,12 @@ pub fn issue_code(
     }
     // F2-17: never more than was asked and consented.
     let scope = validated.scope().intersection(consent.scope());
-    if scope.is_empty() {
+    // An ID token was asked for, and what is left of the scope yields none.
+    let token_less = validated.request().response_type.has_id_token() && !scope.contains("openid");
+    if scope.is_empty() || token_less {
         return Err(IssueFault::NothingGranted);
     }
+    let claims = GrantedClaims::granted(&validated.request().claims, &client.scope, consent.scope());
     let audience = validated.audience().iter().filter(|resource| consent.resources().contains(resource));
     let refreshes = client.may_use(GrantType::RefreshToken);
     let token_lifetime = validated.longest_token_lifetime(policy.access_token_lifetime);
@@ -72,12 +76,13 @@ pub fn issue_code(
         session_bound: scope.contains("openid") && !scope.contains("offline_access"),
         audience: audience.cloned().collect(),
         auth_time: authentication.auth_time(),
-        acr: authentication.acr(),
+        acr: validated.answered_acr(authentication.acr()),
         amr: authentication.amr().to_vec(),
         created_at: now,
         revoked_at: None,
         expires_at: consent.expires_at().map_or(now + life, |end| end.min(now + life)),
         scope,
+        claims,
     };
     let code = AuthorizationCode::from_entropy(entropy);
     let expires_at = now + policy.code_lifetime;
@@ -88,6 +93,8 @@ pub fn issue_code(
         redirect_uri: validated.redirect().uri().to_owned(),
         code_challenge: validated.request().code_challenge.clone(),
         nonce: validated.request().nonce.clone(),
+        // Well-formed, because the request was read.
+        dpop_jkt: validated.request().dpop_jkt.as_deref().and_then(|text| text.parse().ok()),
         issued_at: now,
         expires_at,
         keep_until: expires_at + token_lifetime,

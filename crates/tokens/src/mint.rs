@@ -1,27 +1,43 @@
 //! The mint: the one place where access tokens and ID tokens are made.
 //!
-//! Its authority is proven by type: a [`LiveGrant`], which has a living consent above it, or a
-//! [`ClientGrant`]. What a token says is minimal for its audience: the scope that the audience
+//! Who asks and why is proven by type. [`Mint::access_token`] takes a [`Sender`], which is an
+//! authenticated client that showed the key its tokens are bound to if it must, and an [`Authority`]: a
+//! code whose verifier fitted or a refresh token, with a living consent above it, or the client's own
+//! grant. For a client of FAPI 2.0 none of these can be had without its proof. What a token says is minimal for its audience: the scope that the audience
 //! understands, and the roles that this scope gives there.
+
+mod authorization;
 
 use chrono::{DateTime, Duration, Utc};
 use consent::{Catalogue, Role, TokenTarget};
-use jose::digest::{half_hash, sha256};
+use jose::{
+    Algorithm,
+    digest::{half_hash, sha256},
+};
 use keys::Keyring;
 use protocol::{
     ClientId, GrantId, Scope, SessionId, TokenId,
     acr::{Acr, Amr},
     client::TokenFormat,
     secret::AccessToken,
+    token::Confirmation,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
-    client::Client,
+    assertion_grant::AssertionGrant,
+    client::{Client, Disclosure},
     client_auth::AuthenticatedClient,
+    code::RedeemableCode,
     credentials_grant::ClientGrant,
+    envelope::Envelope,
+    exchange::{Delegation, ExchangeGrant, MayAct},
     grant::{AccessTokenRecord, LiveGrant},
     policy::TokenPolicy,
+    refresh::Refreshable,
+    sender::Sender,
+    subject::SubjectKey,
 };
 
 /// What the mint works with; read-only while it works.
@@ -35,15 +51,58 @@ pub struct Mint<'a> {
     pub catalogue: &'a Catalogue,
     /// How long things live.
     pub policy: &'a TokenPolicy,
+    /// How people are called towards clients.
+    pub subjects: &'a SubjectKey,
 }
 
 /// By whose authority a token is made.
 #[derive(Clone, Copy, Debug)]
 pub enum Authority<'a> {
-    /// A person's, under a living consent.
-    Grant(&'a LiveGrant),
+    /// A person's, under a living consent, by a code: PKCE was verified.
+    Code(&'a RedeemableCode),
+    /// The same, later, by a refresh token.
+    Refresh(&'a Refreshable),
     /// The client's own.
     Client(&'a ClientGrant),
+    /// That of another token.
+    Exchange(&'a ExchangeGrant),
+    /// A person's, under a living consent, by the word of a trusted issuer.
+    Assertion(&'a AssertionGrant),
+}
+
+impl<'a> Authority<'a> {
+    /// The person's grant, where there is one.
+    const fn live(self) -> Option<&'a LiveGrant> {
+        match self {
+            Self::Code(code) => Some(code.grant()),
+            Self::Refresh(refreshable) => Some(refreshable.grant()),
+            Self::Client(_) => None,
+            Self::Exchange(exchange) => Some(exchange.grant()),
+            Self::Assertion(assertion) => Some(assertion.live()),
+        }
+    }
+
+    /// The moment after which the token may not live.
+    fn ends_at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Exchange(exchange) => Some(exchange.ends_at()),
+            other => other.live().map(LiveGrant::ends_at),
+        }
+    }
+
+    /// What the authority changes in what a token says.
+    fn marked(self, client: &Client, claims: AccessTokenClaims) -> AccessTokenClaims {
+        match self {
+            Self::Client(_) => claims,
+            Self::Exchange(exchange) => exchange.shadow(claims),
+            // An issuer's word says nothing of how the person was authenticated, or when (SU-02).
+            Self::Assertion(_) => AccessTokenClaims { auth_time: None, acr: None, amr: Vec::new(), ..claims },
+            Self::Code(_) | Self::Refresh(_) => {
+                let may_act = client.settings.may_act.as_ref().map(|id| MayAct { sub: id.to_string() });
+                AccessTokenClaims { delegation: Delegation { may_act, ..Delegation::default() }, ..claims }
+            }
+        }
+    }
 }
 
 /// Randomness for one access token.
@@ -78,7 +137,7 @@ impl MintedToken {
 pub enum MintFault {
     /// No active key of the algorithm.
     #[error("no active signing key for {0}")]
-    NoKey(jose::Algorithm),
+    NoKey(Algorithm),
     /// Signing failed.
     #[error(transparent)]
     Sign(#[from] jose::SignError),
@@ -96,30 +155,48 @@ struct IdTokenClaims<'a> {
     acr: Acr,
     amr: &'a [Amr],
     sid: SessionId,
-    at_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
+    #[serde(flatten)]
+    person: &'a Map<String, Value>,
+}
+
+/// Signed userinfo (OpenID Connect Core §5.3.2). `sub` is among the claims.
+#[derive(Debug, Serialize)]
+struct UserinfoClaims<'a> {
+    iss: &'a str,
+    aud: &'a ClientId,
+    iat: i64,
+    #[serde(flatten)]
+    person: &'a Map<String, Value>,
 }
 
 impl Mint<'_> {
-    /// Makes an access token (RFC 9068). Its life ends no later than its grant's.
+    /// Makes an access token (RFC 9068), bound to the key of its sender (F2-09, DP-05). Its life ends no
+    /// later than its grant's.
     ///
     /// # Errors
     /// [`MintFault`].
     pub fn access_token(
         &self,
-        client: &AuthenticatedClient,
+        sender: &Sender,
         authority: Authority<'_>,
         target: &TokenTarget,
         entropy: TokenEntropy,
         now: DateTime<Utc>,
     ) -> Result<MintedToken, MintFault> {
-        let client = client.client();
-        let (claims, expires_at) = self.claims(client, authority, target, entropy.id, now);
+        let client = sender.client();
+        let (claims, expires_at) = self.claims(sender, authority, target, entropy.id, now);
         let grant = claims.grant_id;
         match self.format(client, target) {
             TokenFormat::Jwt => {
-                let algorithm = self.policy.access_token_algorithm;
+                let algorithm = self.access_token_algorithm(client);
                 let key = self.keyring.signer(algorithm).ok_or(MintFault::NoKey(algorithm))?;
                 let token = AccessToken::new(key.sign("at+jwt", &claims)?);
                 Ok(MintedToken { token, claims, record: None })
@@ -141,24 +218,35 @@ impl Mint<'_> {
         }
     }
 
+    /// The configured one, or, where the client's profile does not allow that, one of its own for which
+    /// there is a key (F2-34).
+    fn access_token_algorithm(&self, client: &Client) -> Algorithm {
+        let configured = self.policy.access_token_algorithm;
+        let allowed = client.protection.rules().algorithms;
+        let fits = |algorithm: &&Algorithm| self.keyring.signer(**algorithm).is_some();
+        match allowed.contains(&configured) {
+            true => configured,
+            false => allowed.iter().find(fits).copied().unwrap_or(client.id_token_algorithm),
+        }
+    }
+
     fn claims(
         &self,
-        client: &Client,
+        sender: &Sender,
         authority: Authority<'_>,
         target: &TokenTarget,
         id: TokenId,
         now: DateTime<Utc>,
     ) -> (AccessTokenClaims, DateTime<Utc>) {
-        let live = match authority {
-            Authority::Grant(live) => Some(live),
-            Authority::Client(_) => None,
-        };
+        let (client, live) = (sender.client(), authority.live());
         let lifetime = self.lifetime(target);
-        let expires_at = live.map_or(now + lifetime, |live| live.ends_at().min(now + lifetime));
+        let expires_at = authority.ends_at().map_or(now + lifetime, |end| end.min(now + lifetime));
         let grant = live.map(LiveGrant::grant);
         let claims = AccessTokenClaims {
             iss: self.issuer.to_owned(),
-            sub: grant.map_or_else(|| client.id.to_string(), |grant| grant.user.to_string()),
+            // OC-21: the client can read it, so it says no more than the ID token.
+            sub: grant
+                .map_or_else(|| client.id.to_string(), |grant| self.subjects.subject(client, grant.user)),
             aud: self.audience(target),
             client_id: client.id.clone(),
             jti: id,
@@ -170,8 +258,10 @@ impl Mint<'_> {
             acr: grant.map(|grant| grant.acr),
             amr: grant.map(|grant| grant.amr.clone()).unwrap_or_default(),
             roles: self.roles(live, target),
+            cnf: sender.confirmation(),
+            delegation: Delegation::default(),
         };
-        (claims, expires_at)
+        (authority.marked(client, claims), expires_at)
     }
 
     /// The resource server, and this issuer beside it where the token also opens userinfo.
@@ -213,7 +303,7 @@ impl Mint<'_> {
 
     /// Makes the ID token that goes with an access token, signed as the client registered; none
     /// where the access token has no `openid` scope (OC-10). `nonce` is echoed from the request; a
-    /// refreshed ID token has none (OC-14).
+    /// refreshed ID token has none (OC-14). `person` are the claims that were asked for by name (OC-18).
     ///
     /// # Errors
     /// [`MintFault`].
@@ -223,8 +313,9 @@ impl Mint<'_> {
         live: &LiveGrant,
         access: &MintedToken,
         nonce: Option<&str>,
+        person: &Map<String, Value>,
         now: DateTime<Utc>,
-    ) -> Result<Option<String>, MintFault> {
+    ) -> Result<Option<Envelope>, MintFault> {
         if !access.claims.scope.contains("openid") {
             return Ok(None);
         }
@@ -234,7 +325,7 @@ impl Mint<'_> {
         let grant = live.grant();
         let claims = IdTokenClaims {
             iss: self.issuer,
-            sub: grant.user.to_string(),
+            sub: self.subjects.subject(client, grant.user),
             aud: &client.id,
             exp: (now + self.policy.id_token_lifetime).timestamp(),
             iat: now.timestamp(),
@@ -242,10 +333,35 @@ impl Mint<'_> {
             acr: grant.acr,
             amr: &grant.amr,
             sid: grant.session,
-            at_hash: half_hash(algorithm, access.token.expose()),
+            at_hash: Some(half_hash(algorithm, access.token.expose())),
+            c_hash: None,
+            s_hash: None,
             nonce,
+            person,
         };
-        Ok(Some(key.sign("JWT", &claims)?))
+        Ok(Some(Envelope::signed(key.sign("JWT", &claims)?, client.disclosure.id_token)))
+    }
+
+    /// Puts what userinfo says into the form that the client registered (OC-20): `None` for plain JSON. A
+    /// signed answer has `iss` and `aud`, and no `exp`, by which it differs from every ID token.
+    ///
+    /// # Errors
+    /// [`MintFault`].
+    pub fn userinfo(
+        &self,
+        client: &Client,
+        claims: &Map<String, Value>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Envelope>, MintFault> {
+        let Disclosure { userinfo_signing, userinfo, .. } = &client.disclosure;
+        let Some(algorithm) = *userinfo_signing else {
+            let content = || Value::Object(claims.clone()).to_string();
+            return Ok(userinfo.map(|with| Envelope::document(content(), with)));
+        };
+        let key = self.keyring.signer(algorithm).ok_or(MintFault::NoKey(algorithm))?;
+        let claims =
+            UserinfoClaims { iss: self.issuer, aud: &client.id, iat: now.timestamp(), person: claims };
+        Ok(Some(Envelope::signed(key.sign("JWT", &claims)?, *userinfo)))
     }
 }
 
@@ -284,6 +400,12 @@ pub struct AccessTokenClaims {
     /// The roles that the scopes give at the audience.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub roles: Vec<String>,
+    /// The key that it is bound to (RFC 7800 §3.1); none for a bearer token.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cnf: Option<Confirmation>,
+    /// Who acts, may act and acted, where tokens are exchanged (RFC 8693 §4).
+    #[serde(flatten)]
+    pub delegation: Delegation,
 }
 
 /// `aud` is one text where there is one, else a list (RFC 7519 §4.1.3).

@@ -27,7 +27,12 @@ use oxide_auth::{
         scope::Scope as OxideScope,
     },
 };
-use protocol::{Scope, authorization::AuthorizationRequest, client::GrantType, pkce::CodeVerifier};
+use protocol::{
+    Scope,
+    authorization::AuthorizationRequest,
+    client::{GrantType, ResponseType},
+    pkce::CodeVerifier,
+};
 use url::Url;
 
 use crate::{
@@ -128,7 +133,8 @@ impl authorization::Request for AuthorizationAdapter<'_> {
         self.0.state.as_deref().map(Into::into)
     }
     fn response_type(&self) -> Option<Cow<'_, str>> {
-        Some(self.0.response_type.as_str().into())
+        // What comes beside the code is none of the machine's business.
+        Some(ResponseType::Code.as_str().into())
     }
     fn extension(&self, _: &str) -> Option<Cow<'_, str>> {
         None
@@ -379,4 +385,4 @@ fn placeholder() -> IssuedToken {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,8 +4,11 @@
 //! line above it; here it is decided whether it lives, and what may be said about it.
 
 use chrono::{DateTime, Utc};
-use consent::{Catalogue, ResourceServer, Role};
-use jose::digest::{Digest, sha256};
+use consent::{Catalogue, IntrospectionAnswer, ResourceServer, Role};
+use jose::{
+    VerifiedDpop,
+    digest::{Digest, sha256},
+};
 use protocol::{
     GrantId, TokenId, UserId,
     introspection::{ActiveToken, IntrospectionResponse},
@@ -13,6 +16,8 @@ use protocol::{
 
 use crate::{
     client_auth::{AuthenticatedClient, Presented},
+    disclosed::GrantedClaims,
+    exchange::meant_roles,
     grant::{GrantEnd, GrantLine, LiveGrant},
     mint::AccessTokenClaims,
 };
@@ -62,6 +67,9 @@ pub enum DeadToken {
     /// The client that acted for itself was disabled.
     #[error("client_disabled")]
     ClientDisabled,
+    /// It is bound to a key that was not shown, or shown as what it is not (DP-12).
+    #[error("wrong_sender")]
+    WrongSender,
     /// It is for somebody else.
     #[error("foreign_audience")]
     ForeignAudience,
@@ -75,6 +83,17 @@ pub struct LiveToken {
 }
 
 impl FoundAccessToken {
+    /// Holds the way in which it was shown against the key that it is bound to: a bound token comes with
+    /// a proof by that key, another one as a bearer token (DP-12).
+    ///
+    /// # Errors
+    /// [`DeadToken::WrongSender`].
+    pub fn shown_with(self, proof: Option<&VerifiedDpop>) -> Result<Self, DeadToken> {
+        let bound_to = self.claims.cnf.as_ref().and_then(|cnf| cnf.jkt.clone());
+        let shown = proof.map(|proof| proof.thumbprint().to_string());
+        if bound_to == shown { Ok(self) } else { Err(DeadToken::WrongSender) }
+    }
+
     /// Whether it and everything above it lives. What comes out says no more than the grant allows
     /// now: scope and audience are cut to what is left of it (F2-17).
     ///
@@ -92,7 +111,9 @@ impl FoundAccessToken {
             (None, Above::Client { enabled: true }) => Ok(LiveToken { claims, grant: None }),
             (None, Above::Client { enabled: false }) => Err(DeadToken::ClientDisabled),
             (Some(id), Above::Grant(line))
-                if line.grant.id == id && line.grant.client == claims.client_id =>
+                if line.grant.id == id
+                    && line.grant.client
+                        == *claims.delegation.origin_client_id.as_ref().unwrap_or(&claims.client_id) =>
             {
                 let live = line.live(catalogue, now).map_err(DeadToken::Grant)?;
                 let grant = live.grant();
@@ -100,8 +121,15 @@ impl FoundAccessToken {
                 if scope.is_empty() {
                     return Err(DeadToken::Grant(GrantEnd::NothingLeft));
                 }
-                claims.aud.retain(|audience| *audience == claims.iss || grant.audience.contains(audience));
-                claims.aud = consent::still_reached(&claims.aud, &claims.scope, &scope, catalogue);
+                // Where an exchanged token may be used was the operator's word, not the person's.
+                if claims.delegation.origin_client_id.is_some() {
+                    claims.aud.retain(|audience| catalogue.resource_server(audience).is_some());
+                } else {
+                    claims
+                        .aud
+                        .retain(|audience| *audience == claims.iss || grant.audience.contains(audience));
+                    claims.aud = consent::still_reached(&claims.aud, &claims.scope, &scope, catalogue);
+                }
                 claims.scope = scope;
                 Ok(LiveToken { claims, grant: Some(live) })
             }
@@ -111,9 +139,19 @@ impl FoundAccessToken {
 }
 
 impl LiveToken {
+    /// Single claims that its grant lets out at userinfo (OC-18).
+    pub fn granted_claims(&self) -> Option<&GrantedClaims> {
+        self.grant.as_ref().map(|live| &live.grant().claims)
+    }
+
     /// What it says, as far as it still holds.
     pub const fn claims(&self) -> &AccessTokenClaims {
         &self.claims
+    }
+
+    /// What it says, and the person's grant above it, if there is one.
+    pub(crate) fn into_parts(self) -> (AccessTokenClaims, Option<LiveGrant>) {
+        (self.claims, self.grant)
     }
 }
 
@@ -137,6 +175,11 @@ impl IntrospectionCaller {
     pub fn audience(&self) -> &str {
         &self.0.audience
     }
+
+    /// How it wants answers as JWTs.
+    pub fn answer(&self) -> IntrospectionAnswer {
+        self.0.introspection.as_ref().map(|credential| credential.answer.clone()).unwrap_or_default()
+    }
 }
 
 /// Answers an introspection request (RFC 7662 §2.2). Whatever is not a live access token for the
@@ -158,17 +201,30 @@ pub fn introspect(
     }
 }
 
+/// The person, as the bank knows them: a pairwise subject is for the client, and the asker has to find an
+/// account by it (OC-21).
+fn subject(claims: &AccessTokenClaims, grant: Option<&LiveGrant>) -> String {
+    grant.map_or_else(|| claims.sub.clone(), |live| live.grant().user.to_string())
+}
+
 /// Only what concerns the asker: its own scopes, not those about the person (IN-04), and the roles
 /// that these still give to the person, or to the client that acts for itself.
 fn describe(token: LiveToken, caller: &IntrospectionCaller, catalogue: &Catalogue) -> ActiveToken {
     let LiveToken { mut claims, grant } = token;
+    let sub = subject(&claims, grant.as_ref());
+    // All of an exchanged token's scope was meant for its one audience, whosever words it uses.
+    let exchanged = claims.delegation.origin_client_id.is_some();
     let concerns = |name: &str| {
         catalogue
             .scope(name)
-            .is_some_and(|definition| definition.audience.as_deref() == Some(caller.audience()))
+            .and_then(|definition| definition.audience.as_deref())
+            .is_some_and(|audience| exchanged || audience == caller.audience())
     };
     let scope = claims.scope.filtered(concerns);
-    if let Some(grant) = grant {
+    if let Some(grant) = grant.as_ref().filter(|_| exchanged) {
+        let meant = meant_roles(&scope, catalogue);
+        claims.roles.retain(|role| meant.contains(role) && grant.user_roles().contains(role));
+    } else if let Some(grant) = grant {
         let held: Vec<Role> = grant.user_roles().iter().filter_map(|role| role.parse().ok()).collect();
         let given = consent::roles_for(&scope, caller.audience(), catalogue, &held);
         claims.roles.retain(|role| given.iter().any(|given| given.as_str() == role));
@@ -176,18 +232,21 @@ fn describe(token: LiveToken, caller: &IntrospectionCaller, catalogue: &Catalogu
     ActiveToken {
         scope,
         client_id: claims.client_id,
-        sub: claims.sub,
+        sub,
         exp: claims.exp,
         iat: claims.iat,
         aud: caller.audience().to_owned(),
         iss: claims.iss,
         jti: claims.jti.to_string(),
-        token_type: "Bearer",
+        token_type: if claims.cnf.is_some() { "DPoP" } else { "Bearer" },
+        cnf: claims.cnf,
         grant_id: claims.grant_id,
         auth_time: claims.auth_time,
         acr: claims.acr,
         amr: claims.amr,
         roles: claims.roles,
+        act: claims.delegation.act.and_then(|act| serde_json::to_value(act).ok()),
+        may_act: claims.delegation.may_act.and_then(|may| serde_json::to_value(may).ok()),
     }
 }
 
@@ -200,6 +259,9 @@ pub enum UserinfoFault {
     /// The token has no `openid` scope, or is no person's: `insufficient_scope`.
     #[error("openid_scope_missing")]
     NotOpenid,
+    /// The client wants the answer encrypted, and there is no key of it (OC-20).
+    #[error("undeliverable")]
+    Undeliverable,
 }
 
 /// Whose claims a token opens at userinfo. The token must be for this issuer and have `openid`.
@@ -232,7 +294,7 @@ pub enum Revocable {
     /// A refresh token: its client and its grant.
     Refresh(crate::grant::RefreshRecord),
     /// An access token.
-    Access(FoundAccessToken),
+    Access(Box<FoundAccessToken>),
 }
 
 /// What revocation does (RFC 7009 §2.1).

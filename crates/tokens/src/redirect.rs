@@ -6,11 +6,11 @@
 use protocol::{
     ClientId,
     authorization::{Addressee, AuthorizationRequest},
-    client::ResponseMode,
+    response_mode::Delivery,
     uri::RedirectUri,
 };
 
-use crate::client::Client;
+use crate::{client::Client, pushed::ReferenceFault};
 
 /// Proof that a redirect URI belongs to the client that asked, with what an answer there needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub struct VerifiedRedirect {
     client: ClientId,
     uri: String,
     state: Option<String>,
-    response_mode: ResponseMode,
+    delivery: Delivery,
+    ui_locales: Vec<String>,
 }
 
 /// Why nobody may be redirected.
@@ -37,6 +38,9 @@ pub enum RedirectFault {
     /// `redirect_uri` is not registered (BCP-01).
     #[error("redirect_uri_not_registered")]
     NotRegistered,
+    /// The reference of a pushed request leads nowhere (PAR-03, PAR-04).
+    #[error("{0}")]
+    Reference(ReferenceFault),
 }
 
 impl VerifiedRedirect {
@@ -54,8 +58,47 @@ impl VerifiedRedirect {
             client: client.id.clone(),
             uri: requested.to_owned(),
             state: addressee.state.map(str::to_owned),
-            response_mode: addressee.response_mode.unwrap_or(ResponseMode::Query),
+            delivery: client.responses.delivery(addressee.response_mode, addressee.front_channel),
+            ui_locales: addressee
+                .ui_locales
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
         })
+    }
+
+    /// The same for a request that was read and stored.
+    ///
+    /// # Errors
+    /// [`RedirectFault`].
+    pub fn of_stored(request: &AuthorizationRequest, client: &Client) -> Result<Self, RedirectFault> {
+        let ui_locales = request.ui_locales.join(" ");
+        let addressee = Addressee {
+            client_id: Some(&request.client_id),
+            redirect_uri: request.redirect_uri.as_deref(),
+            state: request.state.as_deref(),
+            response_mode: request.response_mode,
+            front_channel: request.response_type.has_id_token(),
+            ui_locales: Some(&ui_locales),
+        };
+        Self::verify(&addressee, client)
+    }
+
+    /// Nowhere: a device is not redirected to, it polls (RFC 8628 §3.3).
+    pub(crate) fn of_device(client: &Client) -> Self {
+        Self {
+            client: client.id.clone(),
+            uri: String::new(),
+            state: None,
+            delivery: client.responses.delivery(None, false),
+            ui_locales: Vec::new(),
+        }
+    }
+
+    /// Whether there is nobody to redirect to, because a device polls for the answer.
+    pub const fn is_device(&self) -> bool {
+        self.uri.is_empty()
     }
 
     /// Whether it was verified for this request of this client. Anything else is a mistake of the
@@ -65,7 +108,8 @@ impl VerifiedRedirect {
             && request.client_id == client.id.as_str()
             && request.redirect_uri.as_ref() == Some(&self.uri)
             && request.state == self.state
-            && request.response_mode == self.response_mode
+            && client.responses.delivery(request.response_mode, request.response_type.has_id_token())
+                == self.delivery
     }
 
     /// The client whose URI it is.
@@ -83,9 +127,14 @@ impl VerifiedRedirect {
         self.state.as_deref()
     }
 
-    /// How the response travels.
-    pub const fn response_mode(&self) -> ResponseMode {
-        self.response_mode
+    /// How the response travels, errors included.
+    pub const fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// In which languages the person would read a page on the way, the best first.
+    pub fn ui_locales(&self) -> &[String] {
+        &self.ui_locales
     }
 
     /// What `form-action` must admit so that Chromium follows the redirect after a post (BCP-22).

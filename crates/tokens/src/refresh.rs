@@ -7,11 +7,10 @@ use jose::digest::{Digest, sha256};
 use protocol::{GrantId, client::GrantType, secret::RefreshToken, token::RefreshRequest};
 
 use crate::{
-    client::Client,
-    client_auth::AuthenticatedClient,
     grant::{GrantEnd, GrantLine, LiveGrant, RefreshKind, RefreshRecord},
     oxide,
     policy::TokenPolicy,
+    sender::Sender,
 };
 
 /// Why a refresh token gives nothing.
@@ -32,6 +31,9 @@ pub enum RefreshFault {
     /// Not used for too long, or too old (BCP-09).
     #[error("refresh_token_expired")]
     Expired,
+    /// Bound to another key than the one that was shown, if any was (DP-06).
+    #[error("refresh_token_bound_to_another_key")]
+    OtherKey,
     /// The grant no longer lives.
     #[error("{0}")]
     Ended(GrantEnd),
@@ -131,14 +133,14 @@ pub enum Ageing {
 /// # Errors
 /// [`RefreshRefusal`]. Another client's presentation ends nothing (DP-15).
 pub fn refresh(
-    client: &AuthenticatedClient,
+    sender: &Sender,
     request: &RefreshRequest,
     found: Option<(RefreshRecord, GrantLine)>,
     catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> Result<Refreshable, RefreshRefusal> {
     let refuse = |fault| RefreshRefusal { fault, revoke: None };
-    let client = client.client();
+    let client = sender.client();
     if !client.may_use(GrantType::RefreshToken) {
         return Err(refuse(RefreshFault::GrantNotAllowed));
     }
@@ -151,6 +153,9 @@ pub fn refresh(
     }
     if record.idle_expires_at <= now || record.expires_at <= now {
         return Err(refuse(RefreshFault::Expired));
+    }
+    if !sender.holds(record.dpop_jkt) {
+        return Err(refuse(RefreshFault::OtherKey));
     }
     let grant = line.live(catalogue, now).map_err(|end| refuse(RefreshFault::Ended(end)))?;
     let granted = &grant.grant().scope;
@@ -165,12 +170,13 @@ pub fn refresh(
 
 /// The first refresh token of a grant, where the client may have one.
 pub fn first_refresh_token(
-    client: &Client,
+    sender: &Sender,
     grant: &LiveGrant,
     policy: &TokenPolicy,
     entropy: [u8; 32],
     now: DateTime<Utc>,
 ) -> Option<(RefreshToken, RefreshRecord)> {
+    let client = sender.client();
     if !client.may_use(GrantType::RefreshToken) {
         return None;
     }
@@ -185,6 +191,8 @@ pub fn first_refresh_token(
         idle_expires_at: (now + policy.refresh_idle).min(expires_at),
         expires_at,
         consumed_at: None,
+        // DP-06: whoever authenticates may bind anew each time.
+        dpop_jkt: sender.thumbprint().filter(|_| client.is_public()),
     };
     Some((token, record))
 }

@@ -13,9 +13,9 @@ use mfa::{
     Authentication, Demands, FactorStep, SecondFactorPolicy, Session, SessionPolicy, User, factor_step,
     required_acr,
 };
-use protocol::{acr::Acr, authorization::Prompt, client::GrantType};
+use protocol::{SessionId, acr::Acr, authorization::Prompt, client::GrantType};
 
-use crate::checks::ValidatedAuthorization;
+use crate::{checks::ValidatedAuthorization, subject::SubjectKey};
 
 /// The facts about the browser and the person at it.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub struct Situation<'a> {
     pub enrolled: bool,
     /// The user's latest consent to the client.
     pub consent: Option<&'a ConsentRecord>,
+    /// The session that the person chose to go on with in this interaction (OC-06).
+    pub chosen: Option<SessionId>,
 }
 
 /// The rules that the decision follows.
@@ -39,6 +41,8 @@ pub struct StepPolicy<'a> {
     pub sessions: &'a SessionPolicy,
     /// What scopes mean.
     pub catalogue: &'a Catalogue,
+    /// How people are called towards clients.
+    pub subjects: &'a SubjectKey,
 }
 
 /// What must happen next.
@@ -46,6 +50,8 @@ pub struct StepPolicy<'a> {
 pub enum Step {
     /// The person signs in.
     Login,
+    /// The person says whether to go on as who is signed in, or as somebody else (OC-06).
+    SelectAccount,
     /// The person shows their second factor.
     SecondFactor,
     /// The person sets up a second factor.
@@ -103,7 +109,9 @@ pub fn next_step(
     };
     match step {
         Step::Login if silent => Step::Refuse(StepRefusal::LoginRequired),
-        Step::SecondFactor | Step::Enrol if silent => Step::Refuse(StepRefusal::InteractionRequired),
+        Step::SelectAccount | Step::SecondFactor | Step::Enrol if silent => {
+            Step::Refuse(StepRefusal::InteractionRequired)
+        }
         Step::Consent(_) if silent => Step::Refuse(StepRefusal::ConsentRequired),
         step => step,
     }
@@ -119,9 +127,14 @@ fn authenticate<'a>(
     let (session, user) = situation.session.ok_or(Step::Login)?;
     let authentication = Authentication::from_session(session, policy.sessions, now).ok_or(Step::Login)?;
     let signed_in_for_this = session.auth_time >= situation.began_at;
-    if validated.hinted().is_some_and(|hinted| hinted != user.id) {
-        // OC-09: whoever signed in just now is not whom the client means.
+    if !validated.is_meant_for(user.id, &policy.subjects.subject(validated.client(), user.id)) {
+        // OC-09, OC-18: whoever signed in just now is not whom the client means.
         return Err(if signed_in_for_this { Step::Refuse(StepRefusal::LoginRequired) } else { Step::Login });
+    }
+    // Whoever signed in for this very request has chosen by that.
+    let asked_who = validated.request().prompt.contains(&Prompt::SelectAccount);
+    if asked_who && !signed_in_for_this && situation.chosen != Some(session.id) {
+        return Err(Step::SelectAccount);
     }
     if !signed_in_for_this && !recent_enough(validated, session, now) {
         return Err(Step::Login);
@@ -138,8 +151,7 @@ fn authenticate<'a>(
 /// OC-04, OC-06, OC-34: `prompt=login`, `max_age` or the client's default for it. A login for this
 /// very request is recent enough for `max_age=0`, or nobody could ever answer it.
 fn recent_enough(validated: &ValidatedAuthorization, session: &Session, now: DateTime<Utc>) -> bool {
-    let prompt = &validated.request().prompt;
-    if prompt.contains(&Prompt::Login) || prompt.contains(&Prompt::SelectAccount) {
+    if validated.request().prompt.contains(&Prompt::Login) {
         return false;
     }
     let max_age = validated.request().max_age.or(validated.client().default_max_age);
@@ -158,10 +170,8 @@ fn factors(
     policy: &StepPolicy<'_>,
 ) -> FactorStep {
     let client = validated.map(ValidatedAuthorization::client);
-    let requested =
-        validated.map(|validated| &validated.request().acr_values).filter(|values| !values.is_empty());
-    let acr_texts = requested.or(client.map(|client| &client.default_acr_values));
-    let acr_values: Vec<Acr> = acr_texts.into_iter().flatten().filter_map(|text| text.parse().ok()).collect();
+    let acr_texts = validated.map(ValidatedAuthorization::acr_values).unwrap_or_default();
+    let acr_values: Vec<Acr> = acr_texts.iter().filter_map(|text| text.parse().ok()).collect();
     let scope = validated.is_some_and(|validated| {
         policy.catalogue.definitions(validated.scope()).any(|definition| definition.second_factor_required)
     });
@@ -188,7 +198,7 @@ fn consent_step(
     let request = ConsentRequest {
         user: user.id,
         client: client.id.clone(),
-        scope: validated.scope().clone(),
+        scope: validated.consentable(),
         resources: validated.audience().to_vec(),
         prompt_consent: prompt.contains(&Prompt::Consent),
         prompt_none: prompt.contains(&Prompt::None),

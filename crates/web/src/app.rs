@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::pages::Language;
 
 use crate::{
-    Traced,
+    CertificateHeader, Traced,
     limits::{LimitPolicy, Limits, Timer},
 };
 
@@ -29,6 +29,8 @@ pub struct WebConfig {
     pub jwks_cache_seconds: u32,
     /// Proxies whose forwarding headers are believed (BCP-15).
     pub trusted_proxies: Vec<IpNet>,
+    /// How these proxies say which certificate a client showed; not at all unless it is set (MT-09).
+    pub certificate_header: Option<CertificateHeader>,
     /// How much one caller may ask for; without limits unless they are set.
     pub limits: LimitPolicy,
     /// How requests are traced; not at all unless it is set.
@@ -50,6 +52,7 @@ impl WebConfig {
             https,
             language,
             jwks_cache_seconds,
+            certificate_header: None,
             trusted_proxies,
             limits,
             traced: None,

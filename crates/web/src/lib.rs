@@ -11,6 +11,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod certificate;
 pub mod cookies;
 mod cors;
 pub mod endpoints;
@@ -29,6 +30,7 @@ pub mod traced;
 pub mod wire;
 
 pub use app::{App, WebConfig};
+pub use certificate::CertificateHeader;
 pub use peer::Peer;
-pub use router::public_router;
+pub use router::{mutual_router, public_router};
 pub use traced::Traced;

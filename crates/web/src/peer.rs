@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use flows::context::PresentedCertificate;
+
 /// What the listener knows of a connection. Every request carries it as an extension.
 ///
 /// This is the transport's own view: behind a proxy it describes the proxy. Whoever wants the
@@ -14,3 +16,8 @@ pub struct Peer {
     /// Whether the connection is TLS that ends here.
     pub tls: bool,
 }
+
+/// The certificate that was shown in a handshake that ended here. Requests on the listener for such clients
+/// carry it as an extension.
+#[derive(Clone, Debug)]
+pub struct PeerCertificate(pub PresentedCertificate);

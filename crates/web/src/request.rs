@@ -10,13 +10,17 @@ use axum::{
     extract::{FromRequestParts, Request},
     response::Response,
 };
-use flows::RequestContext;
+use flows::{
+    RequestContext,
+    context::{DpopHeader, PresentedCertificate},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use protocol::CorrelationId;
 
-use crate::{App, Peer};
+use crate::{App, Peer, peer::PeerCertificate};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// So much is kept of what a browser says it is.
 const MAX_USER_AGENT: usize = 300;
@@ -29,8 +33,32 @@ pub fn identify(app: &App, request: &mut Request) -> CorrelationId {
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     // Text of a header is ASCII, so it can be cut anywhere.
     let user_agent = user_agent.map(|text| text.get(..MAX_USER_AGENT).unwrap_or(text).to_owned());
-    request.extensions_mut().insert(RequestContext { address, correlation, user_agent });
+    let dpop = proof(request.headers());
+    let certificate = certificate(app, peer, request);
+    let context = RequestContext { address, correlation, user_agent, dpop, certificate };
+    request.extensions_mut().insert(context);
     correlation
+}
+
+/// The certificate of the connection, if TLS ends here; else what a configured proxy says (MT-09).
+fn certificate(app: &App, peer: Option<Peer>, request: &Request) -> PresentedCertificate {
+    if let Some(PeerCertificate(shown)) = request.extensions().get() {
+        return shown.clone();
+    }
+    match (app.config.certificate_header, peer) {
+        (Some(form), Some(peer)) if app.config.trusts(peer.address.ip()) => form.read(request.headers()),
+        _ => PresentedCertificate::Absent,
+    }
+}
+
+/// The DPoP header, which may come once (DP-01).
+fn proof(headers: &HeaderMap) -> DpopHeader {
+    let mut values = headers.get_all(DPOP).iter();
+    let Some(value) = values.next() else { return DpopHeader::Absent };
+    match (value.to_str(), values.next()) {
+        (Ok(proof), None) => DpopHeader::One(proof.to_owned()),
+        _ => DpopHeader::Unreadable,
+    }
 }
 
 /// Says a request's name in its answer.
@@ -74,6 +102,8 @@ impl FromRequestParts<App> for Caller {
             address: None,
             correlation: CorrelationId(app.service.id()),
             user_agent: None,
+            dpop: DpopHeader::Absent,
+            certificate: PresentedCertificate::Absent,
         })))
     }
 }

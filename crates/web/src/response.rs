@@ -4,18 +4,12 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use flows::{FlowError, authorize::AuthorizationResponse};
+use flows::FlowError;
 use http::{HeaderValue, StatusCode, header};
-use protocol::{Description, ErrorCode, client::ResponseMode, error::ErrorBody};
+use protocol::{Description, ErrorCode, error::ErrorBody};
 use store::StoreError;
 
-use crate::{
-    App, evidence,
-    form::FormFault,
-    headers::FormTarget,
-    pages::{Field, FormPost, Frame, Page},
-    wire::{self, WireError},
-};
+use crate::{form::FormFault, wire::WireError};
 
 /// A JSON error of an endpoint for programs. `basic` asks for Basic credentials, where a failed
 /// header was sent (ER-02).
@@ -66,55 +60,6 @@ pub fn trouble_status(error: &FlowError) -> StatusCode {
         }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
-}
-
-/// The authorization response (RFC 6749 §4.1.2, RFC 9207): to the verified redirect URI, with
-/// `iss` in every one (F2-23), and with only `error`, `error_description`, `state` and `iss` in an
-/// error (ER-01).
-pub fn authorization(app: &App, response: &AuthorizationResponse, frame: Frame) -> Response {
-    let mut fields: Vec<(&str, String)> = Vec::new();
-    match &response.outcome {
-        Ok(code) => {
-            evidence::authorization(Ok(()));
-            fields.push(("code", code.expose().to_owned()));
-        }
-        Err(refusal) => {
-            let error = wire::authorization(refusal);
-            evidence::authorization(Err((refusal, &error)));
-            fields.push(("error", error.code.to_string()));
-            fields.push(("error_description", error.description.to_string()));
-        }
-    }
-    if let Some(state) = response.redirect.state() {
-        fields.push(("state", state.to_owned()));
-    }
-    fields.push(("iss", app.service.policies().issuer.clone()));
-    match response.redirect.response_mode() {
-        ResponseMode::Query => redirect_with(response.redirect.uri(), &fields),
-        ResponseMode::FormPost => {
-            let hidden = fields.into_iter().map(|(name, value)| Field::new(name, value)).collect();
-            let action = response.redirect.uri().to_owned();
-            let client = response.client.name.clone();
-            let page = FormPost { frame, action, fields: hidden, client };
-            let mut posted = Page::new(page).into_response();
-            if let Some(source) = response.redirect.csp_source() {
-                posted.extensions_mut().insert(FormTarget(source));
-            }
-            posted
-        }
-    }
-}
-
-/// 303 to a URI with fields added to its query; what was there stays as it was.
-fn redirect_with(uri: &str, fields: &[(&str, String)]) -> Response {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(fields);
-    let joint = match uri.split_once('?') {
-        None => "?",
-        Some((_, "")) => "",
-        Some(_) => "&",
-    };
-    see_other(&format!("{uri}{joint}{}", query.finish()))
 }
 
 /// 303: the browser follows with GET and without the body, so no credential travels on (F2-26).

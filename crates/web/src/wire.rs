@@ -6,17 +6,28 @@
 
 use consent::AudienceFault;
 use flows::{
-    authorize::AuthorizationRefusal, client_auth::ClientRefusal, introspect::IntrospectionRefusal,
-    revoke::RevocationRefusal, token::TokenRefusal,
+    authorize::AuthorizationRefusal, client_auth::ClientRefusal, device_flow::DeviceRefusal,
+    dpop::DpopRefusal, introspect::IntrospectionRefusal, pushed::PushRefusal,
+    registration::RegistrationRefusal, revoke::RevocationRefusal, token::TokenRefusal,
+    userinfo::UserinfoRefusal,
 };
 use http::StatusCode;
 use protocol::{
-    Description, ErrorCode, authorization::AuthorizationRequestFault as Form,
+    Description, ErrorCode, authorization::AuthorizationRequestFault as Form, device::DeviceRequestFault,
     introspection::TokenParameterFault, token::TokenRequestFault,
 };
 use tokens::{
-    checks::AuthorizationFault as Fault, code::CodeFault, credentials_grant::ClientGrantFault,
-    presented::UserinfoFault, refresh::RefreshFault, step::StepRefusal,
+    assertion_grant::AssertionGrantRefusal,
+    checks::AuthorizationFault as Fault,
+    code::CodeFault,
+    credentials_grant::ClientGrantFault,
+    device::DeviceFault,
+    exchange::ExchangeFault,
+    presented::{DeadToken, UserinfoFault},
+    redirect::RedirectFault,
+    refresh::RefreshFault,
+    request_object::RequestObjectRefusal,
+    step::StepRefusal,
 };
 
 /// What the wire says about a refusal.
@@ -58,6 +69,9 @@ pub fn authorization(refusal: &AuthorizationRefusal) -> WireError {
         AuthorizationRefusal::Step(StepRefusal::NothingAllowed(_)) | AuthorizationRefusal::Issue(_) => {
             wire(ErrorCode::AccessDenied, "nothing of what was requested can be granted for this user")
         }
+        AuthorizationRefusal::Undeliverable(_) => {
+            wire(ErrorCode::ServerError, "the ID token could not be encrypted to the client")
+        }
         AuthorizationRefusal::Denied => wire(ErrorCode::AccessDenied, "the user denied the request"),
     }
 }
@@ -79,19 +93,49 @@ fn authorization_fault(fault: &Fault) -> WireError {
                 | Form::ChallengeMethodUnsupported
                 | Form::ChallengeMalformed
                 | Form::PromptUnknown
+                | Form::Claims(_)
                 | Form::PromptNoneMixed
                 | Form::MaxAgeMalformed
+                | Form::ThumbprintMalformed
                 | Form::TooLong => ErrorCode::InvalidRequest,
             };
             wire(code, form.to_string())
         }
-        Fault::CodeFlowNotAllowed => wire(ErrorCode::UnauthorizedClient, fault.to_string()),
-        Fault::ChallengeMissing | Fault::HintNotOurs | Fault::Core => {
+        Fault::RequestObject(refusal) => request_object(refusal),
+        Fault::AcrUnreachable => wire(ErrorCode::UnmetAuthenticationRequirements, fault.to_string()),
+        Fault::CodeFlowNotAllowed | Fault::ResponseTypeNotAllowed => {
+            wire(ErrorCode::UnauthorizedClient, fault.to_string())
+        }
+        Fault::NonceMissing | Fault::IdTokenWithoutOpenid | Fault::Mode(_) => {
+            wire(ErrorCode::InvalidRequest, fault.to_string())
+        }
+        Fault::NotPushed | Fault::ChallengeMissing | Fault::HintNotOurs | Fault::Core => {
             wire(ErrorCode::InvalidRequest, fault.to_string())
         }
         Fault::Contradiction => wire(ErrorCode::ServerError, "the server made a mistake"),
         Fault::ScopeMissing | Fault::ScopeNotAllowed(_) => wire(ErrorCode::InvalidScope, fault.to_string()),
         Fault::Audience(fault) => audience(fault),
+    }
+}
+
+/// Request objects (RFC 9101 §7, JAR-08). What is wrong with an object is said, because its maker must
+/// mend it; what a server that we asked answered is not, because nobody shall explore a network through
+/// us.
+pub fn request_object(refusal: &RequestObjectRefusal) -> WireError {
+    match refusal {
+        RequestObjectRefusal::Both | RequestObjectRefusal::Unsigned | RequestObjectRefusal::Repeated(_) => {
+            wire(ErrorCode::InvalidRequest, refusal.to_string())
+        }
+        RequestObjectRefusal::Invalid(_) | RequestObjectRefusal::Differs(_) => {
+            wire(ErrorCode::InvalidRequestObject, refusal.to_string())
+        }
+        RequestObjectRefusal::KeysUnavailable(_) => {
+            wire(ErrorCode::InvalidRequestObject, "the keys of the client are not available")
+        }
+        RequestObjectRefusal::UriNotRegistered => wire(ErrorCode::InvalidRequestUri, refusal.to_string()),
+        RequestObjectRefusal::UriNotFetched(_) => {
+            wire(ErrorCode::InvalidRequestUri, "request_uri cannot be fetched")
+        }
     }
 }
 
@@ -111,6 +155,42 @@ fn audience(fault: &AudienceFault) -> WireError {
     }
 }
 
+/// The device authorization endpoint (RFC 8628 §3.1).
+pub fn device(refusal: &DeviceRefusal) -> WireError {
+    match refusal {
+        DeviceRefusal::Client(unauthenticated) => client(&unauthenticated.refusal),
+        DeviceRefusal::Limited(_) => limited("client"),
+        DeviceRefusal::Form(form) => {
+            let code = match form {
+                DeviceRequestFault::Repeated(_) => ErrorCode::InvalidRequest,
+                DeviceRequestFault::ScopeMalformed => ErrorCode::InvalidScope,
+                DeviceRequestFault::ResourceMalformed => ErrorCode::InvalidTarget,
+            };
+            wire(code, form.to_string())
+        }
+        DeviceRefusal::NotAllowed => {
+            wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
+        }
+        DeviceRefusal::Fault(fault) => authorization_fault(fault),
+    }
+}
+
+/// What a device that polls is told (RFC 8628 §3.5, DV-02).
+fn device_poll(fault: DeviceFault) -> WireError {
+    match fault {
+        DeviceFault::GrantNotAllowed => {
+            wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
+        }
+        DeviceFault::Unknown | DeviceFault::OtherClient => {
+            wire(ErrorCode::InvalidGrant, "the device_code is unknown, used, or of another client")
+        }
+        DeviceFault::Pending => wire(ErrorCode::AuthorizationPending, "the user has not decided yet"),
+        DeviceFault::SlowDown => wire(ErrorCode::SlowDown, "poll less often, by 5 seconds from now on"),
+        DeviceFault::Denied => wire(ErrorCode::AccessDenied, "the user denied the request"),
+        DeviceFault::Expired => wire(ErrorCode::ExpiredToken, "the device_code has expired"),
+    }
+}
+
 /// The token endpoint (RFC 6749 §5.2).
 pub fn token(refusal: &TokenRefusal) -> WireError {
     match refusal {
@@ -121,7 +201,9 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
                 TokenRequestFault::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
                 TokenRequestFault::ScopeMalformed => ErrorCode::InvalidScope,
                 TokenRequestFault::ResourceMalformed => ErrorCode::InvalidTarget,
-                TokenRequestFault::Repeated(_) | TokenRequestFault::Missing(_) => ErrorCode::InvalidRequest,
+                TokenRequestFault::Repeated(_)
+                | TokenRequestFault::Missing(_)
+                | TokenRequestFault::TokenTypeUnknown(_) => ErrorCode::InvalidRequest,
             };
             wire(code, form.to_string())
         }
@@ -135,6 +217,9 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
             CodeFault::VerifierMissing | CodeFault::VerifierUnexpected | CodeFault::VerifierWrong => {
                 wire(ErrorCode::InvalidGrant, "code_verifier does not fit the authorization request")
             }
+            CodeFault::OtherKey => {
+                wire(ErrorCode::InvalidGrant, "the code is bound to a key that was not shown")
+            }
             // Which of these it was would help only a thief.
             CodeFault::Unknown
             | CodeFault::OtherClient
@@ -145,6 +230,12 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
                 wire(ErrorCode::InvalidGrant, "the code is unknown, expired, used, or of another client")
             }
         },
+        TokenRefusal::Device(fault) => device_poll(*fault),
+        TokenRefusal::Dpop(refusal) => dpop(refusal),
+        TokenRefusal::Unconstrained(_) => wire(
+            ErrorCode::InvalidDpopProof,
+            "the tokens of this client are bound to a key: send a DPoP proof",
+        ),
         TokenRefusal::Audience(fault) => audience(fault),
         TokenRefusal::Refresh(fault) => match fault {
             RefreshFault::GrantNotAllowed => {
@@ -154,6 +245,9 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
                 wire(ErrorCode::InvalidScope, "the scope goes beyond what was granted")
             }
             RefreshFault::Audience(fault) => audience(fault),
+            RefreshFault::OtherKey => {
+                wire(ErrorCode::InvalidGrant, "the refresh token is bound to a key that was not shown")
+            }
             RefreshFault::Unknown
             | RefreshFault::OtherClient
             | RefreshFault::Reused
@@ -173,6 +267,109 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
             }
             ClientGrantFault::Audience(fault) => audience(fault),
         },
+        TokenRefusal::Undeliverable(_) => {
+            wire(ErrorCode::InvalidRequest, "there is no key of the client to encrypt the ID token to")
+        }
+        TokenRefusal::Exchange(fault) => exchange(fault),
+        TokenRefusal::Assertion(refusal) => assertion(refusal),
+    }
+}
+
+/// Token exchange (RFC 8693 §2.2.2): whatever is wrong with a token of the request is `invalid_request`.
+fn exchange(fault: &ExchangeFault) -> WireError {
+    match fault {
+        ExchangeFault::GrantNotAllowed => {
+            wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
+        }
+        ExchangeFault::NoRule => {
+            wire(ErrorCode::UnauthorizedClient, "the client may not exchange this token")
+        }
+        // Which of these it was would help only a thief.
+        ExchangeFault::Subject(_) | ExchangeFault::NoPerson => wire(
+            ErrorCode::InvalidRequest,
+            "subject_token is unknown, expired, revoked, or speaks for no person",
+        ),
+        ExchangeFault::Actor(_) | ExchangeFault::ForeignActor => {
+            wire(ErrorCode::InvalidRequest, "actor_token is unknown, expired, revoked, or of another client")
+        }
+        ExchangeFault::Bound => {
+            wire(ErrorCode::InvalidRequest, "the token is bound to a key that this request does not prove")
+        }
+        ExchangeFault::ActorMissing => wire(ErrorCode::InvalidRequest, "actor_token is missing"),
+        ExchangeFault::MayAct => {
+            wire(ErrorCode::InvalidRequest, "subject_token names another actor in may_act")
+        }
+        ExchangeFault::TooManyActors => wire(ErrorCode::InvalidRequest, "too many have acted already"),
+        ExchangeFault::Format => {
+            wire(ErrorCode::InvalidRequest, "tokens for this target are opaque: no JWT can be had")
+        }
+        ExchangeFault::Target => {
+            wire(ErrorCode::InvalidTarget, "the token can't be exchanged for this target")
+        }
+        ExchangeFault::Ambiguous => {
+            wire(ErrorCode::InvalidTarget, "name one target with the audience or resource parameter")
+        }
+        ExchangeFault::Scope => {
+            wire(ErrorCode::InvalidScope, "the scope goes beyond what may be exchanged for this target")
+        }
+    }
+}
+
+/// The JWT bearer grant (RFC 7523 §3.1).
+fn assertion(refusal: &AssertionGrantRefusal) -> WireError {
+    match refusal {
+        AssertionGrantRefusal::GrantNotAllowed => {
+            wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
+        }
+        AssertionGrantRefusal::UnknownIssuer
+        | AssertionGrantRefusal::Assertion(_)
+        | AssertionGrantRefusal::Replayed => wire(
+            ErrorCode::InvalidGrant,
+            "the assertion is malformed, expired, used, not for this server, or of an issuer without trust",
+        ),
+        // Who is a customer is nobody's business.
+        AssertionGrantRefusal::UnknownSubject
+        | AssertionGrantRefusal::NoConsent
+        | AssertionGrantRefusal::Ended(_) => {
+            wire(ErrorCode::InvalidGrant, "no consent of this person to this client covers the request")
+        }
+        AssertionGrantRefusal::Scope => {
+            wire(ErrorCode::InvalidScope, "the scope goes beyond what assertions of this issuer can give")
+        }
+        AssertionGrantRefusal::SecondFactor => {
+            wire(ErrorCode::InvalidScope, "the scope takes two factors, which an assertion does not show")
+        }
+        AssertionGrantRefusal::Audience(fault) => audience(fault),
+    }
+}
+
+/// A proof of a key (RFC 9449 §5, §8). What is wrong with it is said, because its maker must mend it.
+fn dpop(refusal: &DpopRefusal) -> WireError {
+    match refusal {
+        refusal if refusal.wants_nonce() => {
+            wire(ErrorCode::UseDpopNonce, "the DPoP proof needs the nonce of the DPoP-Nonce header")
+        }
+        refusal => wire(ErrorCode::InvalidDpopProof, refusal.to_string()),
+    }
+}
+
+/// The PAR endpoint (RFC 9126 §2.3).
+pub fn push(refusal: &PushRefusal) -> WireError {
+    match refusal {
+        PushRefusal::Client(unauthenticated) => client(&unauthenticated.refusal),
+        PushRefusal::Limited(_) => limited("client"),
+        PushRefusal::Dpop(refusal) => dpop(refusal),
+        PushRefusal::Repeated(_) | PushRefusal::OtherKey | PushRefusal::RequestUri => {
+            wire(ErrorCode::InvalidRequest, refusal.to_string())
+        }
+        PushRefusal::Redirect(fault) => wire(
+            ErrorCode::InvalidRequest,
+            match fault {
+                RedirectFault::RedirectUriMissing => "redirect_uri is missing or repeated",
+                _ => "redirect_uri is not registered for this client",
+            },
+        ),
+        PushRefusal::Fault(fault) => authorization_fault(fault),
     }
 }
 
@@ -219,13 +416,87 @@ fn token_parameter(fault: &TokenParameterFault) -> WireError {
     wire(ErrorCode::InvalidRequest, fault.to_string())
 }
 
-/// The userinfo endpoint (RFC 6750 §3.1).
-pub fn userinfo(fault: &UserinfoFault) -> WireError {
+/// The registration endpoints (RFC 7591 §3.2.2, RFC 7592 §2, DR-03).
+pub fn registration(refusal: &RegistrationRefusal) -> WireError {
+    use tokens::registration::RegistrationFault;
+    match refusal {
+        RegistrationRefusal::Off => WireError {
+            code: ErrorCode::InvalidRequest,
+            description: "there is no registration here".into(),
+            status: StatusCode::NOT_FOUND,
+        },
+        RegistrationRefusal::TokenMissing => {
+            registration_credentials("registration needs an initial access token")
+        }
+        // Which of these it was would help only a thief.
+        RegistrationRefusal::Token(_) | RegistrationRefusal::Policy(_) => {
+            registration_credentials("the initial access token is not valid here")
+        }
+        RegistrationRefusal::Management => {
+            registration_credentials("the registration access token is not valid for this client")
+        }
+        RegistrationRefusal::StatementUnapproved => {
+            wire(ErrorCode::UnapprovedSoftwareStatement, refusal.to_string())
+        }
+        RegistrationRefusal::Statement(_) | RegistrationRefusal::StatementMissing => {
+            wire(ErrorCode::InvalidSoftwareStatement, refusal.to_string())
+        }
+        RegistrationRefusal::Fault(fault) => {
+            let redirect = match fault {
+                RegistrationFault::RedirectUri(_) => true,
+                RegistrationFault::Form(form) => form.is_about("redirect_uris"),
+                RegistrationFault::Rules(faults) => faults.iter().any(|fault| fault.is_about_redirect_uris()),
+                _ => false,
+            };
+            let code = match redirect {
+                true => ErrorCode::InvalidRedirectUri,
+                false => ErrorCode::InvalidClientMetadata,
+            };
+            wire(code, fault.to_string())
+        }
+        RegistrationRefusal::ClientId
+        | RegistrationRefusal::ClientSecret
+        | RegistrationRefusal::ReadOnly(_) => wire(ErrorCode::InvalidClientMetadata, refusal.to_string()),
+    }
+}
+
+/// Credentials of the registration endpoints that are none (RFC 6750 §3.1).
+pub fn registration_credentials(description: &'static str) -> WireError {
+    WireError {
+        code: ErrorCode::InvalidToken,
+        description: description.into(),
+        status: StatusCode::UNAUTHORIZED,
+    }
+}
+
+/// A body of the registration endpoints that can't be read.
+pub fn registration_body(description: &'static str, status: StatusCode) -> WireError {
+    WireError { code: ErrorCode::InvalidClientMetadata, description: description.into(), status }
+}
+
+/// The userinfo endpoint (RFC 6750 §3.1, RFC 9449 §7.1).
+pub fn userinfo(refusal: &UserinfoRefusal) -> WireError {
+    let fault = match refusal {
+        UserinfoRefusal::Token(fault) => fault,
+        UserinfoRefusal::Dpop(refusal) => {
+            return WireError { status: StatusCode::UNAUTHORIZED, ..dpop(refusal) };
+        }
+    };
     match fault {
+        UserinfoFault::Dead(DeadToken::WrongSender) => WireError {
+            code: ErrorCode::InvalidToken,
+            description: "the access token was not shown with the key that it is bound to".into(),
+            status: StatusCode::UNAUTHORIZED,
+        },
         UserinfoFault::Dead(_) => WireError {
             code: ErrorCode::InvalidToken,
             description: "the access token is unknown, expired, revoked, or not for this endpoint".into(),
             status: StatusCode::UNAUTHORIZED,
+        },
+        // What the client has to mend: userinfo is never sent readable in place of it.
+        UserinfoFault::Undeliverable => WireError {
+            status: StatusCode::BAD_REQUEST,
+            ..wire(ErrorCode::InvalidRequest, "there is no key of the client to encrypt to")
         },
         UserinfoFault::NotOpenid => WireError {
             code: ErrorCode::InsufficientScope,

@@ -162,7 +162,7 @@ fn decimal(cents: i64) -> String {
 }
 
 /// `12`, `12.5` or `12.50`; positive, at most nine digits before the point.
-fn parse_cents(amount: &str) -> Option<i64> {
+pub(crate) fn parse_cents(amount: &str) -> Option<i64> {
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, "0"));
     let digits = |text: &str, most: usize| {
         (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())

@@ -69,6 +69,8 @@ struct Introspection {
     #[serde(default)]
     roles: std::collections::BTreeSet<String>,
     cnf: Option<serde_json::Value>,
+    acr: Option<String>,
+    auth_time: Option<i64>,
 }
 
 pub(crate) struct Issuer {
@@ -135,7 +137,14 @@ impl Issuer {
         if answer.cnf.is_some() {
             return Err(TokenRefusal::Bound.into());
         }
-        Ok(AccessToken { subject, client_id, scopes: token::split_scope(&answer.scope), roles: answer.roles })
+        Ok(AccessToken {
+            subject,
+            client_id,
+            scopes: token::split_scope(&answer.scope),
+            roles: answer.roles,
+            acr: answer.acr,
+            auth_time: answer.auth_time,
+        })
     }
 
     /// The keys, fetched again when those we have are older than `at_most_old`. If a fetch fails, the keys we

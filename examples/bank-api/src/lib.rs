@@ -11,6 +11,7 @@ mod accounts;
 mod issuer;
 mod refusal;
 mod routes;
+mod step_up;
 mod token;
 
 use std::{future::Future, sync::Arc};

@@ -22,6 +22,9 @@ pub(crate) enum Refusal {
     InsufficientScope(&'static str),
     #[error("the access token lacks the role {role}")]
     MissingRole { role: &'static str, scope: &'static str },
+    /// Somebody must be asked anew who they are (RFC 9470 §3).
+    #[error("this takes a stronger or more recent authentication of the customer")]
+    StepUp { acr: &'static str, max_age: i64 },
     #[error("the access token speaks for no customer")]
     NoCustomer,
     #[error("the issuer of access tokens cannot be reached")]
@@ -37,7 +40,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::InvalidToken(_) | Self::StepUp { .. } => StatusCode::UNAUTHORIZED,
             Self::InvalidRequest(_) | Self::InvalidPayment(_) => StatusCode::BAD_REQUEST,
             Self::InsufficientScope(_) | Self::MissingRole { .. } | Self::NoCustomer => StatusCode::FORBIDDEN,
             Self::NoSuchAccount => StatusCode::NOT_FOUND,
@@ -52,6 +55,7 @@ impl Refusal {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidToken(_) => "invalid_token",
             Self::InsufficientScope(_) | Self::MissingRole { .. } | Self::NoCustomer => "insufficient_scope",
+            Self::StepUp { .. } => "insufficient_user_authentication",
             Self::IssuerUnavailable => "temporarily_unavailable",
             Self::NoSuchAccount => "not_found",
             Self::InvalidPayment(_) => "invalid_payment",
@@ -67,6 +71,9 @@ impl Refusal {
         match self {
             Self::NoToken => Some(REALM.to_owned()),
             Self::InvalidRequest(_) | Self::InvalidToken(_) | Self::NoCustomer => Some(error()),
+            Self::StepUp { acr, max_age } => {
+                Some(format!("{}, acr_values=\"{acr}\", max_age=\"{max_age}\"", error()))
+            }
             Self::InsufficientScope(scope) | Self::MissingRole { scope, .. } => {
                 Some(format!("{}, scope=\"{scope}\"", error()))
             }

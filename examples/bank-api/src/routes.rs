@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{Api, accounts::PaymentOrder, now, refusal::Refusal, token::AccessToken};
+use crate::{Api, accounts::PaymentOrder, now, refusal::Refusal, step_up, token::AccessToken};
 
 /// What a route demands of a token.
 struct Need {
@@ -71,6 +71,7 @@ pub(crate) async fn pay(
 ) -> Result<Response, Refusal> {
     let token = authorize(&api, &headers, query.as_deref(), &PAY).await?;
     let Json(order) = order.map_err(|_| Refusal::InvalidPayment("the body is not a payment in JSON"))?;
+    step_up::demand(&token, &order, now())?;
     let payment = api.ledger.pay(&token.subject, order)?;
     Ok(private(StatusCode::CREATED, json!(payment)))
 }
@@ -171,6 +172,8 @@ mod tests {
             client_id: "ledgerline".into(),
             scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
             roles: roles.iter().map(|r| (*r).to_owned()).collect(),
+            acr: None,
+            auth_time: None,
         };
         let all = ["accounts:read", "balances:read"];
         assert!(permits(&token("u", &all, &["account-viewer"]), &READ_ACCOUNTS).is_ok());

@@ -56,6 +56,9 @@ pub(crate) struct AccessToken {
     pub(crate) client_id: String,
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) roles: BTreeSet<String>,
+    /// How strongly the customer was authenticated, and when (RFC 9068 §2.2.1); absent where nobody knows.
+    pub(crate) acr: Option<String>,
+    pub(crate) auth_time: Option<i64>,
 }
 
 impl AccessToken {
@@ -109,6 +112,8 @@ struct Claims {
     scope: String,
     #[serde(default)]
     roles: BTreeSet<String>,
+    acr: Option<String>,
+    auth_time: Option<i64>,
     cnf: Option<Value>,
 }
 
@@ -234,6 +239,8 @@ fn judge(claims: Claims, issuer: &str, audience: &str, now: i64) -> Result<Acces
         client_id: claims.client_id,
         scopes: split_scope(&claims.scope),
         roles: claims.roles,
+        acr: claims.acr,
+        auth_time: claims.auth_time,
     })
 }
 

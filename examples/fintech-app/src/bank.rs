@@ -60,12 +60,47 @@ struct Problem {
     error_description: Option<String>,
 }
 
+/// What the bank's API wants of the next authentication (RFC 9470 §3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StepUp {
+    /// Any of these classes; whichever, if there are none.
+    pub(crate) acr_values: Vec<String>,
+    /// No older than so many seconds.
+    pub(crate) max_age: Option<u64>,
+}
+
+impl StepUp {
+    /// Reads a challenge (RFC 6750 §3); `None` if it is about something else.
+    fn read(challenge: &str) -> Option<Self> {
+        (parameter(challenge, "error")? == "insufficient_user_authentication").then(|| Self {
+            acr_values: parameter(challenge, "acr_values")
+                .map(|values| {
+                    values.split(' ').filter(|value| !value.is_empty()).map(str::to_owned).collect()
+                })
+                .unwrap_or_default(),
+            max_age: parameter(challenge, "max_age").and_then(|seconds| seconds.parse().ok()),
+        })
+    }
+}
+
+/// A quoted parameter of a challenge. Values of this API hold no quotes, so none are unescaped.
+fn parameter<'c>(challenge: &'c str, name: &str) -> Option<&'c str> {
+    let (_, parameters) = challenge.split_once(' ')?;
+    parameters.split(", ").find_map(|part| {
+        let (found, value) = part.split_once('=')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim_matches('"'))
+    })
+}
+
 /// Why the bank's API did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BankError {
     /// The token does not count (any more): refresh it, or connect anew (RFC 6750 §3.1).
     #[error("the bank does not accept the access token: {0}")]
     TokenRefused(String),
+    /// The customer must be authenticated more strongly, or anew (RFC 9470 §3).
+    #[error("the bank wants to be surer of who is there")]
+    StepUp(StepUp),
     /// The API understood and said no.
     #[error("{0}")]
     Refused(String),
@@ -140,11 +175,35 @@ impl Bank {
 }
 
 fn refusal(response: &HttpResponse) -> BankError {
+    let challenge = response.headers().get(http::header::WWW_AUTHENTICATE);
+    if let Some(wanted) = challenge.and_then(|text| text.to_str().ok()).and_then(StepUp::read) {
+        return BankError::StepUp(wanted);
+    }
     let problem: Problem = serde_json::from_slice(response.body()).unwrap_or_default();
     let words = problem.error_description.unwrap_or_else(|| response.status().to_string());
     if response.status() == http::StatusCode::UNAUTHORIZED {
         BankError::TokenRefused(words)
     } else {
         BankError::Refused(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn su_01_a_challenge_is_understood() {
+        let challenge = "Bearer realm=\"accounts\", error=\"insufficient_user_authentication\", \
+            error_description=\"stronger, please\", acr_values=\"a b\", max_age=\"300\"";
+        let wanted = StepUp { acr_values: vec!["a".into(), "b".into()], max_age: Some(300) };
+        assert_eq!(StepUp::read(challenge), Some(wanted));
+        assert_eq!(
+            StepUp::read("Bearer error=\"insufficient_user_authentication\""),
+            Some(StepUp::default())
+        );
+        for other in ["Bearer", "Bearer realm=\"x\"", "Bearer error=\"invalid_token\", max_age=\"1\""] {
+            assert_eq!(StepUp::read(other), None, "{other}");
+        }
     }
 }

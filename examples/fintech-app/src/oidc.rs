@@ -3,15 +3,19 @@
 //! The `openidconnect` crate does the work and checks signature, issuer, audience, expiry and nonce of ID
 //! tokens. Metadata is fetched when first needed and again when an ID token is signed with an unknown key.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::{
-    AccessTokenHash, AdditionalProviderMetadata, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, ConfigurationError, CsrfToken, EndSessionUrl, EndpointMaybeSet, EndpointNotSet,
-    EndpointSet, IssuerUrl, LogoutRequest, Nonce, NonceVerifier, OAuth2TokenResponse, PkceCodeChallenge,
-    PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, StandardErrorResponse, SubjectIdentifier, TokenResponse,
+    AccessTokenHash, AdditionalProviderMetadata, AuthenticationContextClass, AuthorizationCode,
+    ClaimsVerificationError, ClientId, ClientSecret, ConfigurationError, CsrfToken, EndSessionUrl,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, LogoutRequest, Nonce, NonceVerifier,
+    OAuth2TokenResponse, PkceCodeChallenge, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl,
+    RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse, SubjectIdentifier,
+    TokenResponse,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
         CoreClientAuthMethod, CoreErrorResponseType, CoreGrantType, CoreIdToken, CoreJsonWebKey,
@@ -26,6 +30,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     Brand, Config,
+    bank::StepUp,
     http_client::{Http, HttpError},
     now,
     session::{Attempt, Tokens},
@@ -134,7 +139,38 @@ impl Provider {
             .add_prompt(CoreAuthPrompt::Consent)
             .set_pkce_challenge(challenge)
             .url();
-        Ok((url, Attempt { state, nonce, verifier, scopes, started: now() }))
+        Ok((url, Attempt { state, nonce, verifier, scopes, step_up: None, started: now() }))
+    }
+
+    /// The same for somebody who is connected, and whom the bank's API wants authenticated more strongly or
+    /// anew (RFC 9470 §4). Nothing new is asked for, so the bank need not ask for consent again.
+    pub(crate) async fn step_up(
+        &self,
+        brand: &Brand,
+        tokens: &Tokens,
+        wanted: StepUp,
+    ) -> Result<(Url, Attempt), OidcError> {
+        let client = self.client(brand, &*self.metadata().await?).disable_openid_scope();
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let scopes = tokens.scopes.clone();
+        let classes = wanted.acr_values.iter().cloned().map(AuthenticationContextClass::new);
+        let mut request = client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                CsrfToken::new_random,
+                Nonce::new_random,
+            )
+            .add_scopes(scopes.iter().cloned().map(Scope::new))
+            .set_id_token_hint(&tokens.id_token)
+            .set_pkce_challenge(challenge);
+        for class in classes {
+            request = request.add_auth_context_value(class);
+        }
+        if let Some(seconds) = wanted.max_age {
+            request = request.set_max_age(Duration::from_secs(seconds));
+        }
+        let (url, state, nonce) = request.url();
+        Ok((url, Attempt { state, nonce, verifier, scopes, step_up: Some(wanted), started: now() }))
     }
 
     /// Redeems the code and checks what comes for it.

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     App, Brand,
-    bank::{AccountView, BankError, PaymentOrder},
+    bank::{AccountView, BankError, PaymentOrder, StepUp},
     callback::{self, Refusal},
     claims, now,
     oidc::{OidcError, PAYMENTS},
@@ -289,11 +289,16 @@ async fn callback(visit: Visit, response: Result<Query<callback::Response>, Quer
         Err(Refusal::Declined { error, description }) => return declined(&visit, &error, description),
         Err(refusal) => return strange(refusal.to_string()),
     };
+    let wanted = attempt.step_up.clone();
     match visit.app.provider.finish(&visit.brand, code, attempt).await {
         Ok(tokens) => {
+            let notice = wanted.map(|wanted| stepped_up(&wanted, &tokens.id_token.to_string()));
             let connection = Connection { tokens: tokio::sync::Mutex::new(tokens) };
             match visit.app.sessions.connect(&id, &visit.brand.slug, connection, now()) {
                 Some(fresh) => {
+                    if let Some(notice) = notice {
+                        visit.tell(&fresh, notice);
+                    }
                     let next = format!("/{}", visit.brand.slug);
                     visit.with_session(fresh, &next)
                 }
@@ -346,6 +351,7 @@ async fn pay(visit: Visit, Form(order): Form<PaymentOrder>) -> Response {
     let Some((id, connection)) = visit.connection() else { return visit.home() };
     let tokens = connection.tokens.lock().await;
     let notice = match visit.app.bank.pay(&tokens.access, &order).await {
+        Err(BankError::StepUp(wanted)) => return step_up(&visit, &tokens, wanted).await,
         Ok(paid) => Notice::good(format!(
             "Paid {} {} to {} (reference {}).",
             paid.amount, paid.currency, paid.creditor, paid.payment_id
@@ -354,6 +360,32 @@ async fn pay(visit: Visit, Form(order): Form<PaymentOrder>) -> Response {
     };
     visit.tell(id, notice);
     visit.home()
+}
+
+/// Sends the customer to the bank to show who they are once more. The payment is not kept: they see it again
+/// and press the button again, so nothing is paid that they did not look at last.
+async fn step_up(visit: &Visit, tokens: &Tokens, wanted: StepUp) -> Response {
+    match visit.app.provider.step_up(&visit.brand, tokens, wanted).await {
+        Ok((url, attempt)) => {
+            visit.app.sessions.begin(visit.session.as_deref(), &visit.brand.slug, attempt);
+            Redirect::to(url.as_str()).into_response()
+        }
+        Err(error) => visit.unreachable(&error),
+    }
+}
+
+/// What is to be told after a step-up: whether the bank did what its own API wanted. It may have been less;
+/// `acr` says what it was (RFC 9470 §5).
+fn stepped_up(wanted: &StepUp, id_token: &str) -> Notice {
+    let claims = claims::of_jwt(id_token).unwrap_or_default();
+    let acr = claims.iter().find(|claim| claim.name == "acr").map(|claim| claim.value.as_str());
+    let reached =
+        wanted.acr_values.is_empty() || acr.is_some_and(|acr| wanted.acr_values.iter().any(|one| one == acr));
+    if reached {
+        Notice::good("The bank has made sure that it is you. Please send the payment again.")
+    } else {
+        Notice::bad("The bank could not make sure enough that it is you. Nothing was paid.")
+    }
 }
 
 async fn disconnect(visit: Visit) -> Response {

@@ -14,6 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::{AccessToken, CsrfToken, Nonce, PkceCodeVerifier, RefreshToken, core::CoreIdToken};
 use serde_json::Value;
 
+use crate::bank::StepUp;
+
 pub(crate) const COOKIE: &str = "fintech-app-session";
 /// A session unused for this long is forgotten.
 const IDLE: TimeDelta = TimeDelta::hours(8);
@@ -29,6 +31,8 @@ pub(crate) struct Attempt {
     pub(crate) verifier: PkceCodeVerifier,
     /// The scopes asked for.
     pub(crate) scopes: Vec<String>,
+    /// What the bank's API wants of this authentication, if it is a step-up (RFC 9470 §4).
+    pub(crate) step_up: Option<StepUp>,
     pub(crate) started: DateTime<Utc>,
 }
 
@@ -230,6 +234,7 @@ mod tests {
             nonce: Nonce::new_random(),
             verifier: PkceCodeVerifier::new("v".repeat(43)),
             scopes: Vec::new(),
+            step_up: None,
             started,
         }
     }

@@ -99,21 +99,28 @@ impl Bank {
 
     /// Opens the bank with changed policies.
     pub async fn with(engine: Engine, change: impl FnOnce(&mut Policies)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        Self::behind(engine, issuer, listener, change).await
+    }
+
+    /// Opens the bank under an issuer whose front is elsewhere, such as behind TLS.
+    pub async fn behind(
+        engine: Engine,
+        issuer: String,
+        listener: TcpListener,
+        change: impl FnOnce(&mut Policies),
+    ) -> Self {
         let directory = testkit::tempdir().unwrap();
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", directory.path().join("bank.db").display()),
             Engine::Postgres => testkit::postgres::fresh_database(),
         };
-        Self::at(&url, directory, change).await
-    }
-
-    async fn at(url: &str, directory: TempDir, change: impl FnOnce(&mut Policies)) -> Self {
-        let store = Store::open(&StoreOptions::new(url)).await.unwrap();
+        let store = Store::open(&StoreOptions::new(&url)).await.unwrap();
         store.migrate().await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let mut settings = Settings::new(issuer.parse().unwrap());
         settings.keys.algorithms = vec![Algorithm::Rs256, Algorithm::Es256];
+        settings.keys.encryption = Vec::new();
         let mut policies = settings.policies().unwrap();
         policies.bank_name = "Test Bank".into();
         policies.second_factor = SecondFactorPolicy::IfEnrolled;
@@ -123,7 +130,7 @@ impl Bank {
         let service = Service::new(parts(store, &clock, policies)).await.unwrap();
         declare_to(&service, include_str!("bank.toml")).await;
         let server = serve(listener, &issuer, &service);
-        Self { issuer, clock, service, url: url.to_owned(), server, directory }
+        Self { issuer, clock, service, url, server, directory }
     }
 
     /// Starts a second server on this bank's database, as behind a load balancer.

@@ -13,14 +13,16 @@ const DEMO: &str = include_str!("../../../examples/demo/bank.toml");
 const PASSWORD: &str = "harbour-lantern-violet";
 const CUSTOMERS: [&str; 3] = ["ingrid", "jamal", "keiko"];
 
-/// The demonstration's bank on other ports, with three more customers, who have no second factor yet.
+/// The demonstration's bank on other ports, with three more customers, who have no second factor yet. The last
+/// need not have one, until the bank's API wants it (SU-01).
 fn described(app: u16, api: u16) -> String {
     let mut bank = DEMO
         .replace("127.0.0.1:8402", &format!("127.0.0.1:{app}"))
         .replace("127.0.0.1:8403", &format!("127.0.0.1:{api}"));
     for name in CUSTOMERS {
+        let policy = if name == "keiko" { "if-enrolled" } else { "required" };
         bank.push_str(&format!(
-            "\n[[user]]\nusername = \"{name}\"\npassword = \"{PASSWORD}\"\nsecond_factor = \"required\"\n\
+            "\n[[user]]\nusername = \"{name}\"\npassword = \"{PASSWORD}\"\nsecond_factor = \"{policy}\"\n\
              roles = [\"account-viewer\", \"payment-initiator\"]\n[user.claims]\nname = \"{name}\"\n\
              email = \"{name}@meridian.example\"\n"
         ));
@@ -77,5 +79,7 @@ async fn a_customer_connects_uses_and_withdraws_in_every_scheme() {
         ] {
             assert!(line.contains(page), "{page} is not in {line}");
         }
+        // SU-01, SU-02: one factor was enough to connect, and is not enough for a larger payment.
+        assert_eq!(line.contains("step-up"), pass == "no-javascript: ", "{line}");
     }
 }

@@ -18,7 +18,7 @@ const OIDC: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 
 /// Every member that the "OAuth Authorization Server Metadata" registry had for what this server does.
-const REGISTERED: [&str; 42] = [
+const REGISTERED: &[&str] = &[
     "issuer",
     "authorization_endpoint",
     "token_endpoint",
@@ -40,6 +40,9 @@ const REGISTERED: [&str; 42] = [
     "introspection_endpoint",
     "introspection_endpoint_auth_methods_supported",
     "introspection_endpoint_auth_signing_alg_values_supported",
+    "introspection_signing_alg_values_supported",
+    "introspection_encryption_alg_values_supported",
+    "introspection_encryption_enc_values_supported",
     "code_challenge_methods_supported",
     "signed_metadata",
     "authorization_response_iss_parameter_supported",
@@ -48,7 +51,10 @@ const REGISTERED: [&str; 42] = [
     "subject_types_supported",
     "id_token_signing_alg_values_supported",
     "id_token_encryption_alg_values_supported",
+    "id_token_encryption_enc_values_supported",
     "userinfo_signing_alg_values_supported",
+    "userinfo_encryption_alg_values_supported",
+    "userinfo_encryption_enc_values_supported",
     "display_values_supported",
     "claim_types_supported",
     "claims_supported",
@@ -58,9 +64,23 @@ const REGISTERED: [&str; 42] = [
     "request_uri_parameter_supported",
     "require_request_uri_registration",
     "end_session_endpoint",
+    "device_authorization_endpoint",
+    "pushed_authorization_request_endpoint",
+    "require_pushed_authorization_requests",
+    "dpop_signing_alg_values_supported",
+    "check_session_iframe",
+    "backchannel_logout_supported",
+    "backchannel_logout_session_supported",
+    "frontchannel_logout_supported",
+    "frontchannel_logout_session_supported",
     "prompt_values_supported",
     "protected_resources",
     "request_object_signing_alg_values_supported",
+    "request_object_encryption_alg_values_supported",
+    "request_object_encryption_enc_values_supported",
+    "authorization_signing_alg_values_supported",
+    "authorization_encryption_alg_values_supported",
+    "authorization_encryption_enc_values_supported",
 ];
 
 fn strings(value: &Value) -> Vec<&str> {
@@ -96,7 +116,7 @@ async fn f2_06_both_documents_are_the_same_and_match_their_address() {
             assert!(url == bank.issuer || url.starts_with(&format!("{}/", bank.issuer)), "{name} {url}");
         }
     }
-    assert_eq!(urls, 8, "the issuer and seven endpoints");
+    assert!(urls >= 9, "the issuer and eight endpoints that every installation has, not {urls}");
 }
 
 #[tokio::test]
@@ -117,16 +137,19 @@ async fn oc_28_oc_30_members_are_registered_and_defaults_are_said() {
         assert!(!value.is_null() && *value != json!([]) && *value != json!(""), "{name} says nothing");
     }
     for name in
-        ["request_parameter_supported", "request_uri_parameter_supported", "claims_parameter_supported"]
+        ["request_parameter_supported", "request_uri_parameter_supported", "require_request_uri_registration"]
     {
-        assert_eq!(found[name], json!(false), "{name}");
+        assert_eq!(found[name], json!(true), "{name}");
     }
-    for (name, value) in found.json.as_object().unwrap().iter().filter(|(name, _)| name.contains("_alg_")) {
+    for (name, value) in
+        found.json.as_object().unwrap().iter().filter(|(name, _)| name.contains("_signing_alg_"))
+    {
         for algorithm in strings(value) {
             assert!(algorithm.parse::<Algorithm>().is_ok(), "{name} lists {algorithm}");
         }
     }
-    assert_eq!(found.json.get("request_object_signing_alg_values_supported"), None);
+    let signed = strings(&found["request_object_signing_alg_values_supported"]);
+    assert_eq!(signed, Algorithm::ALL.map(Algorithm::as_str), "and never none");
     let required =
         ["response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"];
     assert!(required.iter().all(|name| found.json.get(*name).is_some()));
@@ -150,6 +173,9 @@ async fn oc_26_every_advertised_endpoint_answers() {
         ("introspection_endpoint", true, 401),
         ("revocation_endpoint", true, 401),
         ("end_session_endpoint", false, 303),
+        ("check_session_iframe", false, 200),
+        ("device_authorization_endpoint", true, 401),
+        ("pushed_authorization_request_endpoint", true, 401),
     ] {
         let url = found.str(member);
         let request = if post { http.post(url).form(&form) } else { http.get(url) };
@@ -164,16 +190,21 @@ async fn oc_26_every_advertised_value_of_the_authorization_endpoint_works() {
     let bank = Bank::open().await;
     let app = bank.app("web-app");
     let found = app.get(OIDC).await.expect(200);
-    assert_eq!(strings(&found["response_types_supported"]), ["code"]);
+    assert_eq!(strings(&found["response_types_supported"]), ["code", "code id_token"]);
     assert_eq!(strings(&found["code_challenge_methods_supported"]), ["S256"]);
-    assert_eq!(strings(&found["subject_types_supported"]), ["public"]);
+    assert_eq!(strings(&found["subject_types_supported"]), ["public", "pairwise"]);
     assert_eq!(found["authorization_response_iss_parameter_supported"], json!(true));
     let (browser, mut carol) = (Browser::new(), bank.person("carol"));
     for mode in strings(&found["response_modes_supported"]) {
         let attempt = app.attempt("openid").with("response_mode", mode);
         let departure = bank.connect(&mut carol, &browser, attempt.url()).await;
-        assert_eq!(departure.url.query().is_some(), mode == "query", "{mode}");
-        app.redeem(&attempt, &attempt.code(&departure)).await.expect(200);
+        let in_query = matches!(mode, "query" | "jwt" | "query.jwt");
+        assert_eq!(departure.url.query().is_some(), in_query, "{mode}");
+        let code = match departure.parameter("response") {
+            Some(jwt) if mode.ends_with("jwt") => claims_of(jwt)["code"].as_str().unwrap().to_owned(),
+            _ => attempt.code(&departure),
+        };
+        app.redeem(&attempt, &code).await.expect(200);
     }
     for acr in strings(&found["acr_values_supported"]) {
         let attempt = app.attempt("openid").with("acr_values", acr);
@@ -217,7 +248,17 @@ async fn oc_26_every_advertised_way_to_authenticate_and_to_sign_works() {
     let app = bank.app("web-app");
     let found = app.get(OIDC).await.expect(200);
     let grants: BTreeSet<&str> = strings(&found["grant_types_supported"]).into_iter().collect();
-    assert_eq!(grants, BTreeSet::from(["authorization_code", "client_credentials", "refresh_token"]));
+    let exchanging =
+        ["urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"];
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    let plain = ["authorization_code", "client_credentials", "implicit", "refresh_token", device];
+    assert_eq!(grants, plain.into_iter().chain(exchanging).collect());
+    // Known to the endpoint, though not allowed to this client; what comes of them has its own tests.
+    let subject = [("subject_token", "x"), ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt")];
+    for grant in exchanging {
+        let fields = [&[("grant_type", grant), ("assertion", "x")][..], &subject].concat();
+        app.token(&fields).await.expect_error(400, "unauthorized_client");
+    }
     let tokens = tokens_for(&bank, &app, "openid offline_access").await;
     app.refresh(tokens.str("refresh_token")).await.expect(200);
     bank.app("batch-job").client_credentials("accounts:read").await.expect(200);
@@ -288,11 +329,10 @@ async fn oc_26_what_is_not_advertised_is_refused() {
     let app = bank.app("web-app");
     for (name, value, error) in [
         ("response_type", "id_token", "unsupported_response_type"),
-        ("response_mode", "fragment", "invalid_request"),
-        ("response_mode", "query.jwt", "invalid_request"),
+        ("response_mode", "web_message", "invalid_request"),
         ("code_challenge_method", "plain", "invalid_request"),
-        ("request", "e30.e30.", "request_not_supported"),
-        ("request_uri", "https://web.example/r", "request_uri_not_supported"),
+        ("request", "e30.e30.", "invalid_request_object"),
+        ("request_uri", "https://web.example/r", "invalid_request_uri"),
         ("registration", "{}", "registration_not_supported"),
     ] {
         let page = Browser::new().open(app.attempt("openid").with(name, value).url()).await;
@@ -301,9 +341,8 @@ async fn oc_26_what_is_not_advertised_is_refused() {
     for grant in [
         "password",
         "implicit",
-        "urn:ietf:params:oauth:grant-type:device_code",
-        "urn:ietf:params:oauth:grant-type:token-exchange",
-        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:saml2-bearer",
+        "urn:openid:params:grant-type:ciba",
     ] {
         app.token(&[("grant_type", grant)]).await.expect_error(400, "unsupported_grant_type");
     }
@@ -311,7 +350,7 @@ async fn oc_26_what_is_not_advertised_is_refused() {
         let metadata = json!({ "token_endpoint_auth_method": method });
         assert!(serde_json::from_value::<protocol::client::ClientMetadata>(metadata).is_err(), "{method}");
     }
-    for path in ["/par", "/register", "/device_authorization", "/checksession", "/bc-authorize"] {
+    for path in ["/register", "/checksession", "/bc-authorize"] {
         answer(app.http().post(bank.url(path)).form(&[("a", "b")])).await.expect(404);
     }
 }

@@ -12,7 +12,7 @@ use testkit::workspace_root;
 const ROOMS: &[&[&str]] = &[
     &["protocol"],
     &["jose", "audit", "outbound"],
-    &["keys", "consent", "mfa", "federation"],
+    &["keys", "consent", "mfa", "federation", "resource-server"],
     &["tokens"],
     &["store"],
     &["flows"],
@@ -46,7 +46,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("opentelemetry-otlp", &["chancery"]),
     ("opentelemetry_sdk", &["chancery"]),
     ("oxide-auth", &["tokens"]),
-    ("reqwest", &["outbound", "bank-api", "fintech-app", "demo", "testkit", "bench"]),
+    ("reqwest", &["outbound", "resource-server", "bank-api", "fintech-app", "demo", "testkit", "bench"]),
     ("sqlx", &["store"]),
     ("tracing-opentelemetry", &["chancery"]),
 ];

@@ -126,7 +126,7 @@ async fn oc_12_form_post_returns_a_page_that_submits_itself() {
     assert_eq!((form.method.as_str(), form.action.as_str()), ("POST", "https://web.example/cb"));
     let mut names: Vec<&str> = form.fields.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["code", "iss", "state"]);
+    assert_eq!(names, ["code", "iss", "session_state", "state"]);
     assert_eq!(form.value("state"), Some("<b>\"'&狀"));
     // A script of ours submits it; without scripts there is a button.
     let scripts = page.attributes("script", "src");

@@ -223,14 +223,19 @@ fn set_cookie(headers: &HeaderMap, name: &str) -> (String, Vec<String>) {
     (pair, attributes)
 }
 
-/// SE-01: every cookie of the response is one for this host alone, by https alone, and for no script.
+/// SE-01: every cookie of the response is one for this host alone, by https alone, and, but for the one of
+/// session management, for no script.
 fn assert_host_cookies(headers: &HeaderMap) {
     for cookie in headers.get_all(header::SET_COOKIE) {
         let cookie = cookie.to_str().unwrap();
         assert!(cookie.starts_with("__Host-chancery-"), "{cookie}");
         let attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
-        for needed in ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"] {
-            assert!(attributes.contains(&needed), "{needed} is not in {cookie}");
+        // The one for session management, which scripts may read and which opens nothing.
+        let state = cookie.starts_with("__Host-chancery-state=");
+        assert!(!state || !attributes.contains(&"HttpOnly"), "{cookie}");
+        let own = if state { ["SameSite=None"].as_slice() } else { &["HttpOnly", "SameSite=Lax"] };
+        for needed in ["Path=/", "Secure"].iter().chain(own) {
+            assert!(attributes.contains(needed), "{needed} is not in {cookie}");
         }
         assert!(!cookie.contains("Domain="), "{cookie}");
     }

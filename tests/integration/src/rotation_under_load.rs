@@ -35,7 +35,7 @@ const JWKS_CACHE: f64 = 1.0;
 /// Every period is as short as the rules admit: tokens of three seconds, keys kept for one.
 const PERIODS: &str = "[limits]\nendpoints = 0\nclients = 0\npages = 0\n\
     [tokens]\naccess_token = \"3s\"\nid_token = \"3s\"\n\
-    [keys]\njwks_cache = \"1s\"\nannounce = \"3s\"\nretain = \"5s\"\n";
+    [keys]\nencryption = []\njwks_cache = \"1s\"\nannounce = \"3s\"\nretain = \"5s\"\n";
 
 /// What was seen of one node.
 #[derive(Default)]

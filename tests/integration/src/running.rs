@@ -53,11 +53,21 @@ impl Installation {
         // 32 bytes in base64, with the line feed that `openssl rand -base64 32` ends with.
         new.write("key-encryption-key", "/HMsEGwgI69r1IoSmtHQ95nAsgBrQrYbU6v8Ou5x5ZA=\n");
         new.write("password-pepper", "Rq2FWVZYWa10i4GoqVib4CEa9ZFj1g7J/4eXmEVRNl8=\n");
-        new.configure(
-            "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[secrets]\n\
-             key_encryption_key_file = \"key-encryption-key\"\npassword_pepper_file = \"password-pepper\"\n",
-        );
+        new.configure_tls("");
         new
+    }
+
+    /// Writes the configuration of a bank with TLS; `more` is appended.
+    pub fn configure_tls(&self, more: &str) {
+        self.configure(&format!(
+            "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[secrets]\n\
+             key_encryption_key_file = \"key-encryption-key\"\npassword_pepper_file = \"password-pepper\"\n{more}"
+        ));
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     fn new(engine: Engine, scheme: &str, certificate: String) -> Self {

@@ -143,7 +143,7 @@ impl Browser {
                 }
                 next => {
                     let body = response.text().await?;
-                    let departure = next.map(|url| Departure { parameters: query(&url), url });
+                    let departure = next.map(|url| Departure { parameters: carried(&url), url });
                     return Ok(Page { url, status, headers, body, departure });
                 }
             }
@@ -166,8 +166,10 @@ fn left(from: Url, to: Url, fields: Vec<(String, String)>) -> Page {
     Page { url: from, status: 200, headers: Default::default(), body: String::new(), departure }
 }
 
-fn query(url: &Url) -> Vec<(String, String)> {
-    url.query_pairs().into_owned().collect()
+fn carried(url: &Url) -> Vec<(String, String)> {
+    let fragment = url.fragment().unwrap_or_default().as_bytes();
+    let pairs = url.query_pairs().chain(url::form_urlencoded::parse(fragment));
+    pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
 fn resolve(url: &Url, location: &HeaderValue) -> Url {

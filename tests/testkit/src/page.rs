@@ -27,7 +27,7 @@ pub struct Page {
 pub struct Departure {
     /// Where to, query included.
     pub url: Url,
-    /// The parameters of the query, or of the posted form (`response_mode=form_post`).
+    /// The parameters of query and fragment, or of the posted form (`response_mode=form_post`).
     pub parameters: Vec<(String, String)>,
 }
 

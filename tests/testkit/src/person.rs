@@ -106,6 +106,9 @@ impl Person {
             assert!(!self.recovery_codes.is_empty(), "no {RECOVERY_CODES} at {}: {}", page.url, page.text());
             return browser.submit(page, "codes-saved", &[]).await;
         }
+        if page.has("continue-as") {
+            return browser.submit(page, "continue-as", &[]).await;
+        }
         if page.has("consent-allow") {
             return browser.submit(page, "consent-allow", &[]).await;
         }

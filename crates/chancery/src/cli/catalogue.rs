@@ -142,6 +142,9 @@ pub struct ScopeMembers {
     /// Whether the consent page draws attention to it
     #[arg(long, value_name = "BOOL")]
     pub sensitive: Option<bool>,
+    /// Whether it reaches accounts or payments, so that new clients with it live under FAPI 2.0
+    #[arg(long, value_name = "BOOL")]
+    pub financial: Option<bool>,
     /// Whether it takes two factors to allow it
     #[arg(long, value_name = "BOOL")]
     pub second_factor_required: Option<bool>,

@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 use mfa::SecondFactorPolicy;
 use protocol::{
     ClientId, Scope,
-    client::{AuthMethod, GrantType, TokenFormat},
+    client::{AuthMethod, GrantType, Profile, TokenFormat},
 };
 
 use super::{
     Confirm, SecretSource,
-    value::{Lifetime, auth_method, duration, grant_type, lifetime, token_format},
+    value::{Lifetime, auth_method, duration, grant_type, lifetime, profile, token_format},
 };
 
 /// Commands about clients.
@@ -126,6 +126,10 @@ pub struct ClientMembers {
     /// How long a consent to it lasts, such as 90d; none for the server's default
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     pub consent_lifetime: Option<Lifetime>,
+    /// The rules it lives under: general, fapi2 or fapi2-message-signing [default: fapi2 for a new client
+    /// with credentials and a financial scope, else general]
+    #[arg(long, value_name = "PROFILE", value_parser = profile())]
+    pub profile: Option<Profile>,
     /// Whether it is the bank's own, whose consents are recorded without asking
     #[arg(long, value_name = "BOOL")]
     pub first_party: Option<bool>,

@@ -1,14 +1,14 @@
 //! `chancery keys …`
 
 use clap::Subcommand;
-use jose::Algorithm;
+use keys::KeyAlgorithm;
 
 use super::{Confirm, value::algorithm};
 
 /// Commands about signing keys.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Show every signing key and where it is in its life
+    /// Show every key, to sign with or to be encrypted to, and where it is in its life
     List,
     /// Publish a successor now; it signs once every client can know it
     ///
@@ -18,7 +18,7 @@ pub enum KeysCommand {
     Rotate {
         /// Only for this algorithm; repeat for several [default: all that are configured]
         #[arg(long, value_name = "ALG", value_parser = algorithm())]
-        algorithm: Vec<Algorithm>,
+        algorithm: Vec<KeyAlgorithm>,
         /// Let the successor sign at once; tokens fail wherever an older copy of the keys is kept
         #[arg(long)]
         force: bool,

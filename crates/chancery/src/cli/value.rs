@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use protocol::client::{AuthMethod, GrantType, TokenFormat};
+use protocol::client::{AuthMethod, GrantType, Profile, TokenFormat};
 
 use crate::config::Span;
 
@@ -95,6 +95,11 @@ pub fn token_format() -> impl TypedValueParser<Value = TokenFormat> {
     known(TokenFormat::ALL, TokenFormat::as_str)
 }
 
+/// A profile.
+pub fn profile() -> impl TypedValueParser<Value = Profile> {
+    known(Profile::ALL, Profile::as_str)
+}
+
 /// Kinds of audit events.
 pub fn event_kind() -> impl TypedValueParser<Value = audit::EventKind> {
     known(audit::EventKind::ALL, audit::EventKind::as_str)
@@ -105,9 +110,9 @@ pub fn outcome() -> impl TypedValueParser<Value = audit::Outcome> {
     known(audit::Outcome::ALL, audit::Outcome::as_str)
 }
 
-/// Signature algorithms.
-pub fn algorithm() -> impl TypedValueParser<Value = jose::Algorithm> {
-    known(&jose::Algorithm::ALL, jose::Algorithm::as_str)
+/// Algorithms of our own keys.
+pub fn algorithm() -> impl TypedValueParser<Value = keys::KeyAlgorithm> {
+    known(&keys::KeyAlgorithm::ALL, keys::KeyAlgorithm::as_str)
 }
 
 #[cfg(test)]

@@ -226,6 +226,7 @@ fn patch(members: &ScopeMembers) -> Result<Map<String, Value>, Failure> {
     input::put(&mut patch, "audience", members.audience.as_ref());
     input::put_all(&mut patch, "roles", &members.role);
     input::put(&mut patch, "sensitive", members.sensitive);
+    input::put(&mut patch, "financial", members.financial);
     input::put(&mut patch, "second_factor_required", members.second_factor_required);
     input::put(&mut patch, "max_lifetime", members.max_lifetime.map(|lifetime| lifetime.0));
     Ok(patch)

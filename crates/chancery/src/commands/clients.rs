@@ -1,5 +1,7 @@
 //! `chancery clients …`
 
+use std::collections::BTreeMap;
+
 use flows::{
     Service,
     operate::{ClientAndSecret, ClientDraft},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// What `show` says beyond what may be changed.
-const READ_ONLY: [&str; 5] = ["client_id", "disabled", "created_at", "updated_at", "secrets"];
+const READ_ONLY: [&str; 6] = ["client_id", "origin", "disabled", "created_at", "updated_at", "secrets"];
 
 /// Runs one of them.
 ///
@@ -56,7 +58,12 @@ pub async fn run(command: &ClientsCommand, common: &Common) -> Result<Answer, Fa
 async fn list(store: &Store, all: bool) -> Result<Answer, Failure> {
     let mut clients = store.clients().await.map_err(Failure::new)?;
     clients.retain(|client| all || !client.disabled);
-    let mut table = Table::new(["CLIENT ID", "NAME", "AUTHENTICATION", "GRANTS", "STATE", "UPDATED"]);
+    let registrations = store.registrations().await.map_err(Failure::new)?;
+    let origins: BTreeMap<&ClientId, &str> =
+        registrations.iter().map(|came| (&came.client, came.origin.as_str())).collect();
+    let origin = |client: &ClientRecord| origins.get(&client.id).copied().unwrap_or("declared");
+    let mut table =
+        Table::new(["CLIENT ID", "NAME", "AUTHENTICATION", "GRANTS", "ORIGIN", "STATE", "UPDATED"]);
     for client in &clients {
         let metadata = &client.metadata;
         let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
@@ -69,16 +76,23 @@ async fn list(store: &Store, all: bool) -> Result<Answer, Failure> {
             metadata.client_name.clone().unwrap_or_default(),
             method.to_string(),
             grants,
+            origin(client).to_owned(),
             if client.disabled { "deleted" } else { "active" }.to_owned(),
             time(client.updated_at),
         ]);
     }
-    Ok(table.answer(clients.iter().map(shown).collect()))
+    let members = |client: &ClientRecord| {
+        let mut members = shown(client);
+        members["origin"] = origin(client).into();
+        members
+    };
+    Ok(table.answer(clients.iter().map(members).collect()))
 }
 
 async fn show(store: &Store, id: &ClientId) -> Result<Answer, Failure> {
     let record = found("client", id, store.client(id).await.map_err(Failure::new)?)?;
-    Ok(answer(&record))
+    let came = store.registration(id).await.map_err(Failure::new)?;
+    Ok(answer(&record, came.as_ref().map_or("declared", |came| came.origin.as_str())))
 }
 
 async fn create(service: &Service, arguments: &ClientCreate) -> Result<Answer, Failure> {
@@ -146,8 +160,9 @@ fn with_secret(done: &ClientAndSecret, text: &str) -> Answer {
     }
 }
 
-fn answer(record: &ClientRecord) -> Answer {
-    let members = shown(record);
+fn answer(record: &ClientRecord, origin: &str) -> Answer {
+    let mut members = shown(record);
+    members["origin"] = origin.into();
     let secrets = record.secrets.iter().map(|secret| match secret.expires_at {
         None => "current".to_owned(),
         Some(end) => format!("until {}", time(end)),
@@ -189,6 +204,7 @@ fn patch(members: &ClientMembers) -> Result<Map<String, Value>, Failure> {
     input::put(&mut patch, "access_token_format", members.access_token_format);
     input::put(&mut patch, "second_factor", members.second_factor);
     input::put(&mut patch, "consent_lifetime", members.consent_lifetime.map(|lifetime| lifetime.0));
+    input::put(&mut patch, "profile", members.profile);
     input::put(&mut patch, "first_party", members.first_party);
     input::put(&mut patch, "require_pkce", members.require_pkce);
     Ok(patch)

@@ -5,8 +5,7 @@ use flows::{
     Service,
     operate::{MovedKeys, RotatedKey},
 };
-use jose::Algorithm;
-use keys::{KeyState, SigningKeyRecord};
+use keys::{KeyAlgorithm, KeyState, SigningKeyRecord};
 use serde_json::{Value, json};
 use store::Store;
 
@@ -84,7 +83,7 @@ fn table<'a>(records: impl IntoIterator<Item = &'a SigningKeyRecord>) -> Table {
     table
 }
 
-async fn rotate(service: &Service, algorithms: &[Algorithm], force: bool) -> Result<Answer, Failure> {
+async fn rotate(service: &Service, algorithms: &[KeyAlgorithm], force: bool) -> Result<Answer, Failure> {
     let rotated = outcome(operate(service).rotate_keys(algorithms, force).await)?;
     let announce_for = service.policies().rotation.announce_for();
     let text: Vec<String> = rotated.iter().map(|key| explained(key, announce_for, force)).collect();

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod manual;
 pub mod operator;
 pub mod people;
+pub mod registration;
 pub mod restore;
 pub mod serve;
 pub mod users;
@@ -82,6 +83,7 @@ pub async fn answer(cli: &Cli) -> Result<Answer, Failure> {
         Command::Restore(arguments) => restore::run(arguments, common).await,
         Command::Health => health::run(common).await,
         Command::Clients(command) => clients::run(command, common).await,
+        Command::Registration(command) => registration::run(command, common).await,
         Command::ResourceServers(command) => catalogue::resource_servers(command, common).await,
         Command::Scopes(command) => catalogue::scopes(command, common).await,
         Command::Users(command) => users::run(command, common).await,

@@ -9,13 +9,13 @@ use keys::Sealer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio_util::sync::CancellationToken;
-use web::{App, Traced, WebConfig, public_router};
+use web::{App, CertificateHeader, Traced, WebConfig, mutual_router, public_router};
 
 use crate::{
     admin::{self, Readiness},
     cli::{Common, ServeArgs},
     commands::{Failure, database, settings},
-    config::{Settings, check::warnings},
+    config::{Settings, check::warnings, settings::CertificateHeader as Forwarded},
     evidence,
     listen::{Access, Callers, Certificates, Limits, Listener, reload_on_hangup, stop_on_signal},
     telemetry,
@@ -34,6 +34,7 @@ pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> 
     let store = database::open(&settings, arguments.migrate || settings.database.migrate_on_start).await?;
     let service = service(&settings, store).await?;
     service.tend_signing_keys().await.map_err(Failure::new)?;
+    service.tend_subject_key().await.map_err(Failure::new)?;
     service.reload().await.map_err(Failure::new)?;
     let listeners = Listeners::bind(&settings).await?;
     let (public, admin) = listeners.addresses().map_err(Failure::new)?;
@@ -84,13 +85,18 @@ pub async fn serve(
         WebConfig::new(settings.issuer.as_str(), &settings.pages.bank_name, settings.proxy.trusted.clone())
             .with_limits(settings.limits());
     let config = WebConfig {
+        certificate_header: settings.proxy.certificate_header.map(|form| match form {
+            Forwarded::Rfc9440 => CertificateHeader::Rfc9440,
+            Forwarded::Nginx => CertificateHeader::Nginx,
+            Forwarded::Envoy => CertificateHeader::Envoy,
+        }),
         language: settings.language().unwrap_or_default(),
         jwks_cache_seconds: settings.keys.jwks_cache.as_seconds(),
         traced: traced(settings),
         ..config
     };
     let app = App::new(service.clone(), config);
-    let public = public_router(&app);
+    let (public, mutual) = (public_router(&app), mutual_router(&app));
     let store = service.store().clone();
     let ready: Readiness = Arc::new(move || {
         let store = store.clone();
@@ -101,15 +107,17 @@ pub async fn serve(
     let watching = service.clone();
     let tending = service.clone();
     let recording = service.clone();
+    let telling = service.clone();
     let limits = Arc::clone(&app.limits);
     let background = [
         tokio::spawn(async move { watching.watch_changes().await }),
         tokio::spawn(async move { tending.tend().await }),
         tokio::spawn(async move { recording.keep_audit_queue().await }),
+        tokio::spawn(async move { telling.deliver_logouts().await }),
         tokio::spawn(async move { limits.tend().await }),
         tokio::spawn(admin::upkeep(metrics, stop.clone())),
     ];
-    listeners.serve(public, admin, stop).await;
+    listeners.serve(public, mutual, admin, stop).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     service.finish_audit_queue().await;
     if let Err(error) = service.record_lifecycle(EventKind::ServerStopped).await {
@@ -122,6 +130,8 @@ pub async fn serve(
 #[derive(Debug)]
 pub struct Listeners {
     public: Listener,
+    /// For clients that show a certificate.
+    mutual: Option<Listener>,
     admin: Listener,
 }
 
@@ -143,10 +153,22 @@ impl Listeners {
         };
         let tls = certificates.as_ref().map(|certificates| certificates.server_config()).transpose();
         let tls = tls.map_err(Failure::new)?;
+        let mutual = certificates.as_ref().map(|certificates| certificates.mutual_config()).transpose();
+        let mutual = mutual.map_err(Failure::new)?;
         reload_on_hangup(certificates).map_err(Failure::new)?;
         let listen = &settings.listen;
         let (public, admin) = (Access::public(settings), Access::admin(settings));
+        let mutual = match settings.mtls.listen {
+            Some(address) => Some(
+                Listener::bind(address, mutual, public.clone(), limits)
+                    .await
+                    .map_err(Failure::new)?
+                    .with_callers(Callers::public(settings)),
+            ),
+            None => None,
+        };
         Ok(Self {
+            mutual,
             public: Listener::bind(listen.public, tls, public, limits)
                 .await
                 .map_err(Failure::new)?
@@ -165,10 +187,14 @@ impl Listeners {
 
     /// Serves until `stop` is cancelled and requests in progress have finished. The admin listener
     /// outlives the public one, so that health can be asked while it drains.
-    pub async fn serve(self, public: Router, admin: Router, stop: CancellationToken) {
+    pub async fn serve(self, public: Router, mutual: Router, admin: Router, stop: CancellationToken) {
         let after = CancellationToken::new();
+        let mutual = self.mutual.map(|listener| tokio::spawn(listener.serve(mutual, stop.clone())));
         let admin = tokio::spawn(self.admin.serve(admin, after.clone()));
         self.public.serve(public, stop).await;
+        if let Some(Err(error)) = async { Some(mutual?.await) }.await {
+            tracing::error!(%error, "the listener for client certificates ended");
+        }
         after.cancel();
         if let Err(error) = admin.await {
             tracing::error!(%error, "the admin listener ended");

@@ -17,7 +17,7 @@ impl Desk {
     async fn new() -> Self {
         let desk = Self { directory: tempfile::tempdir().unwrap() };
         let text = format!(
-            "issuer = \"http://localhost:8400\"\ndatabase.url = \"sqlite:{}\"\nkeys.algorithms = [\"ES256\"]\n",
+            "issuer = \"http://localhost:8400\"\ndatabase.url = \"sqlite:{}\"\nkeys.algorithms = [\"ES256\"]\nkeys.encryption = []\n",
             desk.path("bank.db").display()
         );
         fs::write(desk.path("chancery.toml"), text).unwrap();

@@ -15,9 +15,10 @@ use crate::config::{
 /// Key, problem, remedy.
 type Finding = (&'static str, String, String);
 
-const RULES: [fn(&Settings, &mut Vec<Finding>); 11] = [
+const RULES: [fn(&Settings, &mut Vec<Finding>); 14] = [
     issuer_is_https,
     plain_http_is_guarded,
+    mutual_tls_has_a_place,
     tls_is_complete,
     database_is_known,
     secrets_are_strong,
@@ -27,6 +28,8 @@ const RULES: [fn(&Settings, &mut Vec<Finding>); 11] = [
     limits_hold,
     words_are_known,
     traces_have_a_way,
+    registration_is_sound,
+    outbound_is_bounded,
 ];
 
 /// Applies every rule.
@@ -75,6 +78,9 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
     if settings.limits.guesses == 0 && !settings.is_development() {
         warnings.push("limits.guesses is 0: one address may try as many passwords as it likes".to_owned());
     }
+    if settings.registration.enabled && settings.registration.anonymous_policy.is_some() {
+        warnings.push("registration.anonymous_policy is set: everybody can register clients".to_owned());
+    }
     if !settings.listen.admin.ip().is_loopback() && settings.listen.admin_allow.is_empty() {
         warnings.push(format!(
             "the admin listener {} can be reached from other machines; only the network guards it",
@@ -91,6 +97,48 @@ fn find(
     remedy: impl Into<String>,
 ) {
     findings.push((key, problem.into(), remedy.into()));
+}
+
+/// MT-07, MT-09: mutual TLS needs somewhere to happen, and somebody to believe.
+fn mutual_tls_has_a_place(settings: &Settings, findings: &mut Vec<Finding>) {
+    let mtls = &settings.mtls;
+    if let Some(url) = &mtls.url
+        && !url::Url::parse(url).is_ok_and(|url| url.scheme() == "https" && url.path() == "/")
+    {
+        find(
+            findings,
+            "mtls.url",
+            format!("`{url}` is no https URL without a path"),
+            "Write what clients connect to, such as \"https://mtls.id.bank.example\".",
+        );
+    }
+    if mtls.listen.is_some() && !settings.has_tls() {
+        find(
+            findings,
+            "mtls.listen",
+            "is set, but tls.certificate and tls.key are not",
+            "Set both; or leave TLS to a proxy, with proxy.certificate_header.",
+        );
+    }
+    if mtls.url.is_some() && mtls.listen.is_none() && settings.proxy.certificate_header.is_none() {
+        find(
+            findings,
+            "mtls.url",
+            "is set, but nothing asks for certificates",
+            "Set mtls.listen, or proxy.certificate_header.",
+        );
+    }
+    if mtls.listen.is_some() && mtls.url.is_none() {
+        find(findings, "mtls.url", "is missing", "Write the https URL at which clients reach mtls.listen.");
+    }
+    if settings.proxy.certificate_header.is_some() && settings.proxy.trusted.is_empty() {
+        find(
+            findings,
+            "proxy.certificate_header",
+            "is set, but proxy.trusted names nobody to believe",
+            "Name the proxies in proxy.trusted.",
+        );
+    }
 }
 
 /// OC-26, RFC 8414 §2.
@@ -267,6 +315,14 @@ fn schedules_fit(settings: &Settings, common: &keys::RotationPolicy, findings: &
 
 fn lifetimes_nest(settings: &Settings, findings: &mut Vec<Finding>) {
     let (tokens, sessions) = (&settings.tokens, &settings.sessions);
+    if settings.pushed.lifetime >= Span::minutes(10) {
+        find(
+            findings,
+            "pushed_requests.lifetime",
+            format!("{} is ten minutes or more", settings.pushed.lifetime),
+            "FAPI 2.0 wants less than ten minutes.",
+        );
+    }
     if tokens.code > Span::seconds(60) {
         find(
             findings,
@@ -375,6 +431,29 @@ fn words_are_known(settings: &Settings, findings: &mut Vec<Finding>) {
     }
 }
 
+fn outbound_is_bounded(settings: &Settings, findings: &mut Vec<Finding>) {
+    let outbound = &settings.outbound;
+    if let Err(fault) = outbound.roots() {
+        let remedy = "Name a PEM file with certificates that the server may read.";
+        find(findings, "outbound.root_certificate", fault, remedy);
+    }
+    if outbound.root_certificate.is_some() && outbound.allow.is_empty() {
+        find(
+            findings,
+            "outbound.root_certificate",
+            "is for the hosts of outbound.allow, and there are none",
+            "Name the hosts, or leave the setting out.",
+        );
+    }
+    for (key, value) in
+        [("outbound.max_answer_kib", outbound.max_answer_kib), ("outbound.per_host", outbound.per_host)]
+    {
+        if value == 0 {
+            find(findings, key, "is 0, so no request could succeed", "Write at least 1.");
+        }
+    }
+}
+
 fn traces_have_a_way(settings: &Settings, findings: &mut Vec<Finding>) {
     const REMEDY: &str = "Write the whole URL, such as \"http://127.0.0.1:4318/v1/traces\".";
     let traces = &settings.traces;
@@ -403,5 +482,16 @@ fn traces_have_a_way(settings: &Settings, findings: &mut Vec<Finding>) {
             "is true, but proxy.trusted names nobody to follow",
             "Name the proxies, or leave the setting out.",
         );
+    }
+}
+
+/// DR-01, DR-10.
+fn registration_is_sound(settings: &Settings, findings: &mut Vec<Finding>) {
+    const REMEDY: &str = "docs/registration.md shows how policies and issuers are written.";
+    if let Err((key, fault)) = settings.registration() {
+        find(findings, key, fault, REMEDY);
+    }
+    if let Err((key, fault)) = settings.client_documents() {
+        find(findings, key, fault, REMEDY);
     }
 }

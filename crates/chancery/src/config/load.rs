@@ -15,6 +15,7 @@ use crate::config::{
     mistake::{Mistake, did_you_mean},
     reference::variable,
     settings::Settings,
+    upstream,
     value::{Issuer, Setting},
 };
 
@@ -161,6 +162,13 @@ impl Reading {
                 }
             }
         }
+        if let Some(value) = given.remove("upstream") {
+            let directory = self.file.as_ref().and_then(|file| file.parent());
+            match upstream::read(value, directory, &settings.keys.algorithms) {
+                Ok(upstreams) => settings.upstreams = upstreams,
+                Err((key, problem, remedy)) => self.mistake(self.file_name(), &key, problem, remedy),
+            }
+        }
         self.unknown(given, &mut settings);
         settings
     }
@@ -207,6 +215,11 @@ impl Reading {
     /// Relative paths of the file start at the file's directory, wherever the server was started.
     fn resolve_paths(&self, settings: &mut Settings) {
         let Some(directory) = self.file.as_ref().and_then(|file| file.parent()) else { return };
+        for path in
+            settings.registration.statement_issuers.iter_mut().filter_map(|issuer| issuer.jwks_file.as_mut())
+        {
+            *path = directory.join(&*path);
+        }
         for (key, path) in [
             ("database.url_file", &mut settings.database.url_file),
             ("tls.certificate", &mut settings.tls.certificate),
@@ -214,6 +227,7 @@ impl Reading {
             ("secrets.key_encryption_key_file", &mut settings.secrets.key_encryption_key_file),
             ("secrets.password_pepper_file", &mut settings.secrets.password_pepper_file),
             ("traces.headers_file", &mut settings.traces.headers_file),
+            ("outbound.root_certificate", &mut settings.outbound.root_certificate),
         ] {
             if let Some(path) = path
                 && self.origins.of(key) == self.file_name()

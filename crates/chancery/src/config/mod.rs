@@ -12,11 +12,14 @@
 pub mod check;
 pub mod load;
 pub mod mistake;
+pub mod outbound;
 pub mod policy;
 pub mod reference;
+pub mod registration;
 pub mod section;
 pub mod settings;
 pub mod traces;
+pub mod upstream;
 pub mod value;
 
 pub use mistake::Mistake;

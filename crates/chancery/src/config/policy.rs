@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flows::Policies;
+use flows::{Policies, policies::ProtectionPolicy};
 use jose::digest::sha256;
 use keys::{KeyEncryptionKey, RotationPolicy, RotationPolicyFault};
 use mfa::{HashingParams, Pepper, SessionPolicy, ThrottlePolicy, password::UnsafeParams};
@@ -12,7 +12,7 @@ use store::StoreOptions;
 use tokens::policy::TokenPolicy;
 use web::{limits::LimitPolicy, pages::Language};
 
-use crate::config::Settings;
+use crate::config::{Settings, settings::NonceMode};
 
 /// Settings that make no policy; loading finds them first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +43,24 @@ impl Settings {
             interaction_lifetime: self.interactions.lifetime.to_delta(),
             consent_lifetime: Some(self.consent.lifetime.to_delta()),
             rotation: self.rotation()?,
+            // What can't be read is found when settings are loaded; it never opens anything.
+            registration: self.registration().unwrap_or_default(),
+            client_documents: self.client_documents().unwrap_or_default(),
+            protection: self.protection(),
+            outbound: self.outbound.policy(),
+            upstreams: self.upstreams.clone(),
             ui_locales: Language::ALL.map(|language| language.tag().to_owned()).to_vec(),
         })
+    }
+
+    /// Pushed requests and DPoP nonces.
+    pub fn protection(&self) -> ProtectionPolicy {
+        ProtectionPolicy {
+            dpop_nonce: self.dpop.nonce == NonceMode::Required,
+            dpop_resource_nonce: self.dpop.resource_nonce == NonceMode::Required,
+            require_pushed_requests: self.pushed.required,
+            pushed_request_lifetime: self.pushed.lifetime.to_delta(),
+        }
     }
 
     /// How much one caller may ask for.
@@ -54,6 +70,7 @@ impl Settings {
             guesses: NonZeroU32::new(limits.guesses),
             pages: NonZeroU32::new(limits.pages),
             endpoints: NonZeroU32::new(limits.endpoints),
+            registrations: NonZeroU32::new(limits.registrations),
             clients: NonZeroU32::new(limits.clients),
             exempt: limits.exempt.clone(),
         }
@@ -83,15 +100,16 @@ impl Settings {
         SessionPolicy { idle: self.sessions.idle.to_delta(), absolute: self.sessions.absolute.to_delta() }
     }
 
-    /// How signing keys rotate.
+    /// How keys rotate.
     ///
     /// # Errors
     /// Never for settings that were loaded, because loading checks it.
     pub fn rotation(&self) -> Result<RotationPolicy, RotationPolicyFault> {
         let schedules = &self.keys.active_by_algorithm;
-        schedules.iter().try_fold(self.common_rotation()?, |policy, schedule| {
+        let policy = schedules.iter().try_fold(self.common_rotation()?, |policy, schedule| {
             policy.with_period(schedule.algorithm, schedule.span.to_delta())
-        })
+        })?;
+        policy.with_encryption(&self.keys.encryption, self.keys.active.to_delta())
     }
 
     /// How those rotate that have no schedule of their own.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::config::{
     section::Entry,
     settings::{ISSUER_ABOUT, Settings},
+    upstream::UPSTREAM_ABOUT,
     value::Issuer,
 };
 
@@ -48,6 +49,7 @@ pub fn markdown() -> String {
             setting(&mut page, &format!("{}.{key}", section.name()), kind, &default, &prose(about));
         }
     }
+    let _ = write!(page, "\n## `[[upstream]]`\n\n{UPSTREAM_ABOUT}");
     page
 }
 

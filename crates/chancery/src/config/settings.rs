@@ -3,11 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
-use jose::Algorithm;
+use jose::{Algorithm, jwe::EncryptionKeyType};
 use mfa::SecondFactorPolicy;
 use secrecy::SecretString;
 
 use crate::config::{
+    outbound::Place,
+    registration::{IssuerTable, PolicyTable},
     section::{Section, section},
     value::{Issuer, Schedule, Share, Span, choice},
 };
@@ -19,6 +21,18 @@ choice! {
         Human = "human",
         /// One JSON object a line.
         Json = "json",
+    }
+}
+
+choice! {
+    /// How a proxy says which certificate a client showed.
+    CertificateHeader {
+        /// RFC 9440.
+        Rfc9440 = "rfc9440",
+        /// nginx's `$ssl_client_escaped_cert`.
+        Nginx = "nginx",
+        /// Envoy.
+        Envoy = "envoy",
     }
 }
 
@@ -84,6 +98,8 @@ section! {
         pages: u32 = 600;
         /// Requests of one address to the token, introspection, revocation and userinfo endpoints.
         endpoints: u32 = 6000;
+        /// Requests of one address to the registration endpoint, if there is one.
+        registrations: u32 = 60;
         /// Requests of one authenticated client to the token and revocation endpoints. Clients
         /// without credentials have no share of their own, because anybody could use it up.
         clients: u32 = 6000;
@@ -109,6 +125,28 @@ section! {
         /// is believed from these and from nobody else; a plain http listener
         /// beyond loopback takes connections from these and from nobody else.
         trusted: Vec<IpNet> = Vec::new();
+        /// How they say which certificate a client showed: `rfc9440` (`Client-Cert`), `nginx`
+        /// (`X-SSL-Client-Cert`, set to `$ssl_client_escaped_cert`) or `envoy`
+        /// (`X-Forwarded-Client-Cert` in the mode `SANITIZE_SET`). The proxy must set or drop this
+        /// header on every request. Without it no header is believed.
+        certificate_header: Option<CertificateHeader> = None;
+    }
+}
+
+section! {
+    /// Clients that authenticate, or are bound, by a certificate (RFC 8705).
+    Mtls "mtls" {
+        /// Where they connect, with TLS that asks for a certificate; an address of its own, so that
+        /// browsers are never asked. Needs `tls`. Leave it out if a proxy does this; see
+        /// `proxy.certificate_header`.
+        listen: Option<SocketAddr> = None;
+        /// The https URL at which clients reach that listener, or the proxy that asks for
+        /// certificates; published as `mtls_endpoint_aliases`. Nothing of mutual TLS is offered
+        /// without it.
+        url: Option<String> = None;
+        /// PEM file with the certificates of the authorities that may vouch for clients
+        /// (`tls_client_auth`). Without it only self-signed certificates are taken.
+        authorities_file: Option<PathBuf> = None;
     }
 }
 
@@ -131,11 +169,15 @@ section! {
 }
 
 section! {
-    /// Signing keys and their rotation.
+    /// Keys of the server's own, and their rotation.
     Keys "keys" {
         /// The algorithms for which there is a key. RS256 is what OpenID Connect clients expect
         /// where they register nothing else; ES256 is far cheaper.
         algorithms: Vec<Algorithm> = vec![Algorithm::Rs256, Algorithm::Es256];
+        /// The kinds of keys that clients may encrypt request objects to, each by the algorithm that it
+        /// is for: `RSA-OAEP-256`, and `ECDH-ES` with its two key-wrapping forms. They are published and
+        /// rotate like those that sign; an empty list means that nothing can be encrypted to this server.
+        encryption: Vec<EncryptionKeyType> = EncryptionKeyType::ALL.to_vec();
         /// How long clients and proxies may cache the published keys.
         jwks_cache: Span = Span::hours(1);
         /// How long a new key is published before it signs. At least two seconds more than
@@ -169,6 +211,40 @@ section! {
         /// Refresh tokens from the day the customer consented, used or not. A consent that ends
         /// earlier ends them too.
         refresh_absolute: Span = Span::days(180);
+    }
+}
+
+choice! {
+    /// Whether proofs need a nonce.
+    NonceMode {
+        /// Their own clock suffices.
+        Off = "off",
+        /// They need one.
+        Required = "required",
+    }
+}
+
+section! {
+    /// Access tokens that are bound to a key of the client (DPoP, RFC 9449). Any client may use them;
+    /// these are about the proofs.
+    Dpop "dpop" {
+        /// Whether proofs for the token and PAR endpoints need a nonce of this server: `off` or
+        /// `required`. With it no proof can be made in advance, at the price of one refusal when a
+        /// client comes for the first time.
+        nonce: NonceMode = NonceMode::Off;
+        /// The same for userinfo.
+        resource_nonce: NonceMode = NonceMode::Off;
+    }
+}
+
+section! {
+    /// Authorization requests that clients push before they send the browser (PAR, RFC 9126). Any
+    /// client may.
+    Pushed "pushed_requests" {
+        /// Whether every client must. Clients of the profile `fapi2` always must.
+        required: bool = false;
+        /// How long a browser may take to bring the reference; less than ten minutes.
+        lifetime: Span = Span::seconds(60);
     }
 }
 
@@ -270,6 +346,68 @@ section! {
     }
 }
 
+section! {
+    /// Requests that the server sends: for clients' keys, request objects and sector documents, and
+    /// for logout. They go by https to hosts on the public internet and to nobody else, whatever a
+    /// client registers.
+    Outbound "outbound" {
+        /// Hosts that may be reached although their addresses are private, as `host:port`, exactly as
+        /// in the URL: for intranets and tests. Whoever may register a client can make the server
+        /// send requests there.
+        allow: Vec<Place> = Vec::new();
+        /// PEM file with root certificates that the hosts of `allow` may have beside the ones that
+        /// the system trusts.
+        root_certificate: Option<PathBuf> = None;
+        /// How long one request may take, to the last byte of the answer.
+        timeout: Span = Span::seconds(5);
+        /// The largest answer that is read, in KiB.
+        max_answer_kib: u32 = 256;
+        /// How many requests to one host are under way at the same time; further ones wait.
+        per_host: u32 = 4;
+        /// How long a URL that failed is left alone.
+        retry_after: Span = Span::seconds(10);
+    }
+}
+
+section! {
+    /// Clients that register themselves (RFC 7591) and manage their registration (RFC 7592). Closed
+    /// unless it is switched on, and then open to whoever brings an initial access token
+    /// (`chancery registration tokens create`) or a software statement of a listed issuer. See
+    /// `docs/registration.md`.
+    Registration "registration" {
+        /// Whether there is a registration endpoint.
+        enabled: bool = false;
+        /// What clients may and may never ask for: `[[registration.policies]]` with `name`, `scopes`
+        /// (absent: everything that is declared), `grant_types`, `response_types`, `auth_methods`,
+        /// `redirect_hosts` (such as `app.example`, `*.apps.example`, `*`), `native`, `link_hosts`,
+        /// `pkce_exempt`, `secret_lifetime`, `consent_lifetime`. None lets a client be first-party.
+        policies: Vec<PolicyTable> = Vec::new();
+        /// The policy of those who bring nothing. For tests only: with it, everybody on the internet
+        /// can make clients.
+        anonymous_policy: Option<String> = None;
+        /// Whose software statements are believed: `[[registration.statement_issuers]]` with `issuer`,
+        /// `jwks_file` or `jwks_uri`, and `policy` if a statement is enough to register.
+        statement_issuers: Vec<IssuerTable> = Vec::new();
+    }
+}
+
+section! {
+    /// Clients that are a document on the web: their `client_id` is the https URL of their metadata
+    /// (Client ID Metadata Documents, as clients of the Model Context Protocol have). They are public
+    /// or have keys, never a secret.
+    ClientDocuments "client_documents" {
+        /// Whether there are such clients.
+        enabled: bool = false;
+        /// The hosts whose documents are read, such as `app.example`, `*.apps.example`, or `*` for
+        /// every host on the public internet.
+        hosts: Vec<String> = vec!["*".to_owned()];
+        /// What they may ask for.
+        scopes: Vec<String> = vec!["openid".to_owned(), "profile".to_owned(), "offline_access".to_owned()];
+        /// How long a consent to them lasts; not set for the usual time.
+        consent_lifetime: Option<Span> = None;
+    }
+}
+
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -286,12 +424,18 @@ pub struct Settings {
     pub tls: Tls,
     /// `[proxy]`
     pub proxy: Proxy,
+    /// `[mtls]`
+    pub mtls: Mtls,
     /// `[secrets]`
     pub secrets: Secrets,
     /// `[keys]`
     pub keys: Keys,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[dpop]`
+    pub dpop: Dpop,
+    /// `[pushed_requests]`
+    pub pushed: Pushed,
     /// `[sessions]`
     pub sessions: Sessions,
     /// `[interactions]`
@@ -304,10 +448,18 @@ pub struct Settings {
     pub pages: Pages,
     /// `[consent]`
     pub consent: Consent,
+    /// `[registration]`
+    pub registration: Registration,
+    /// `[client_documents]`
+    pub client_documents: ClientDocuments,
     /// `[log]`
     pub log: Log,
     /// `[traces]`
     pub traces: Traces,
+    /// `[outbound]`
+    pub outbound: Outbound,
+    /// `[[upstream]]`
+    pub upstreams: Vec<federation::UpstreamConfig>,
 }
 
 /// What the reference says of the one setting outside every section.
@@ -325,39 +477,52 @@ impl Settings {
             limits: Limits::default(),
             tls: Tls::default(),
             proxy: Proxy::default(),
+            mtls: Mtls::default(),
             secrets: Secrets::default(),
             keys: Keys::default(),
             tokens: Tokens::default(),
+            dpop: Dpop::default(),
+            pushed: Pushed::default(),
             sessions: Sessions::default(),
             interactions: Interactions::default(),
             second_factor: SecondFactor::default(),
             passwords: Passwords::default(),
             pages: Pages::default(),
             consent: Consent::default(),
+            registration: Registration::default(),
+            client_documents: ClientDocuments::default(),
             log: Log::default(),
             traces: Traces::default(),
+            outbound: Outbound::default(),
+            upstreams: Vec::new(),
         }
     }
 
     /// The sections in the order of the reference.
-    pub fn sections(&mut self) -> [&mut dyn Section; 16] {
+    pub fn sections(&mut self) -> [&mut dyn Section; 22] {
         [
             &mut self.database,
             &mut self.listen,
             &mut self.limits,
             &mut self.tls,
             &mut self.proxy,
+            &mut self.mtls,
             &mut self.secrets,
             &mut self.keys,
             &mut self.tokens,
+            &mut self.dpop,
+            &mut self.pushed,
             &mut self.sessions,
             &mut self.interactions,
             &mut self.second_factor,
             &mut self.passwords,
             &mut self.pages,
             &mut self.consent,
+            &mut self.registration,
+            &mut self.client_documents,
             &mut self.log,
             &mut self.traces,
+            &mut self.outbound,
         ]
     }
 

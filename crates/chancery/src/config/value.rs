@@ -132,6 +132,19 @@ impl Setting for IpNet {
     }
 }
 
+impl Setting for jose::jwe::EncryptionKeyType {
+    const KIND: &'static str = "algorithm";
+    fn read(value: &Value) -> Result<Self, Unfit> {
+        match text(value)?.parse() {
+            Ok(keys::KeyAlgorithm::Encryption(key_type)) => Ok(key_type),
+            _ => unfit("is no algorithm to encrypt with", "Write \"RSA-OAEP-256\" or \"ECDH-ES\"."),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        Some(keys::KeyAlgorithm::Encryption(*self).as_str().to_owned())
+    }
+}
+
 impl Setting for jose::Algorithm {
     const KIND: &'static str = "algorithm";
     fn read(value: &Value) -> Result<Self, Unfit> {

@@ -6,19 +6,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use consent::{IntrospectionCredential, ResourceServer, Role, ScopeDefinition};
+use consent::{IntrospectionAnswer, IntrospectionCredential, ResourceServer, Role, ScopeDefinition};
 use jose::digest::{Digest, sha256};
 use mfa::{PasswordHash, SecondFactorPolicy, Username};
 use protocol::{
-    ClientId, ScopeToken,
+    ClientId, Scope, ScopeToken,
     claims::StandardClaims,
-    client::{ClientMetadata, TokenFormat},
+    client::{ClientMetadata, Profile, TokenFormat},
     secret::{ClientSecret, Password},
 };
 use serde::Deserialize;
 use serde_json::Value;
 use store::DeclaredRole;
-use tokens::client::ClientSettings;
+use tokens::{
+    assertion_grant::{AssertionRule, SubjectMapping},
+    client::ClientSettings,
+    exchange::ExchangeRule,
+};
 use toml::Spanned;
 
 use crate::{
@@ -74,6 +78,11 @@ struct IntrospectionTable {
     secret: Option<ClientSecret>,
     secret_file: Option<PathBuf>,
     secret_env: Option<String>,
+    signed_response_alg: Option<String>,
+    encrypted_response_alg: Option<String>,
+    encrypted_response_enc: Option<String>,
+    jwks: Option<Value>,
+    jwks_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -88,10 +97,27 @@ struct ScopeTable {
     #[serde(default)]
     sensitive: bool,
     #[serde(default)]
+    financial: bool,
+    #[serde(default)]
     second_factor_required: bool,
     max_lifetime: Option<Span>,
     #[serde(default)]
     text: Texts,
+}
+
+/// An issuer of assertions that a client may bring (RFC 7523).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssertionIssuerTable {
+    issuer: String,
+    jwks: Option<Value>,
+    jwks_file: Option<PathBuf>,
+    jwks_uri: Option<String>,
+    subject_claim: Option<String>,
+    #[serde(default)]
+    subject: SubjectMapping,
+    scope: Scope,
+    max_lifetime: Option<Span>,
 }
 
 /// RFC 7591's members stand beside our own, so unknown ones are caught by `rest`.
@@ -108,12 +134,18 @@ struct ClientTable {
     consent_lifetime: Option<Span>,
     #[serde(default)]
     first_party: bool,
+    #[serde(default)]
+    exchange: Vec<ExchangeRule>,
+    may_act: Option<ClientId>,
+    #[serde(default)]
+    assertion_issuer: Vec<AssertionIssuerTable>,
+    profile: Option<Profile>,
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
 
 /// The members of [`ClientTable`] by name, for suggestions.
-const OWN_MEMBERS: [&str; 10] = [
+const OWN_MEMBERS: [&str; 14] = [
     "client_id",
     "client_secret",
     "client_secret_file",
@@ -124,6 +156,10 @@ const OWN_MEMBERS: [&str; 10] = [
     "second_factor",
     "consent_lifetime",
     "first_party",
+    "exchange",
+    "may_act",
+    "assertion_issuer",
+    "profile",
 ];
 
 #[derive(Deserialize)]
@@ -231,6 +267,17 @@ impl Sources<'_> {
         fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
     }
 
+    /// At most one of the two ways to give public keys.
+    fn keys(&self, inline: Option<Value>, file: Option<PathBuf>) -> Result<Option<Value>, String> {
+        match (inline, file) {
+            (Some(_), Some(_)) => Err("keep one of jwks and jwks_file".to_owned()),
+            (inline, None) => Ok(inline),
+            (None, Some(path)) => protocol::json::from_slice(self.file(&path)?.as_bytes())
+                .map(Some)
+                .map_err(|error| format!("{} is not JSON: {error}", path.display())),
+        }
+    }
+
     /// At most one of the three ways to give the secret called `name`.
     fn secret(
         &self,
@@ -287,7 +334,13 @@ impl ResourceServerTable {
                     .and_then(|secret| secret.ok_or_else(|| "introspection needs a secret".to_owned()))
                     .and_then(|secret| digest("secret", &secret))
                     .map_err(named)?;
-                Some(IntrospectionCredential { id: table.id, secret, former: None })
+                let answer = IntrospectionAnswer {
+                    signed_response_alg: table.signed_response_alg,
+                    encrypted_response_alg: table.encrypted_response_alg,
+                    encrypted_response_enc: table.encrypted_response_enc,
+                    jwks: sources.keys(table.jwks, table.jwks_file).map_err(named)?,
+                };
+                Some(IntrospectionCredential { id: table.id, secret, former: None, answer })
             }
         };
         Ok(ResourceServer {
@@ -309,6 +362,7 @@ impl ScopeTable {
             audience: self.audience,
             roles: self.roles,
             sensitive: self.sensitive,
+            financial: self.financial,
             second_factor_required: self.second_factor_required,
             max_lifetime: seconds(self.max_lifetime),
             translations: self.text,
@@ -320,13 +374,10 @@ impl ClientTable {
     fn client(mut self, sources: &Sources<'_>) -> Result<DeclaredClient, String> {
         let id = self.client_id.clone();
         let named = |problem: String| format!("client `{id}`: {problem}");
-        if let Some(path) = self.jwks_file.take() {
-            let text = sources.file(&path).map_err(named)?;
-            let keys = protocol::json::from_slice(text.as_bytes())
-                .map_err(|error| named(format!("{} is not JSON: {error}", path.display())))?;
-            if self.rest.insert("jwks".to_owned(), keys).is_some() {
-                return Err(named("keep one of jwks and jwks_file".to_owned()));
-            }
+        if let Some(keys) = sources.keys(None, self.jwks_file.take()).map_err(named)?
+            && self.rest.insert("jwks".to_owned(), keys).is_some()
+        {
+            return Err(named("keep one of jwks and jwks_file".to_owned()));
         }
         let members = serde_aux::serde_introspection::serde_introspect::<ClientMetadata>();
         if let Some(unknown) = self.rest.keys().find(|member| !members.contains(&member.as_str())) {
@@ -345,14 +396,35 @@ impl ClientTable {
             )
             .and_then(|secret| secret.map(|secret| digest("client_secret", &secret)).transpose())
             .map_err(named)?;
+        let assertion_issuer = self.assertion_issuer.into_iter().map(|table| table.rule(sources));
+        let assertion_issuer = assertion_issuer.collect::<Result<_, _>>().map_err(named)?;
         let settings = ClientSettings {
             require_pkce: self.require_pkce.unwrap_or(ClientSettings::default().require_pkce),
             access_token_format: self.access_token_format,
             second_factor: self.second_factor,
             consent_lifetime: seconds(self.consent_lifetime),
             first_party: self.first_party,
+            exchange: self.exchange,
+            may_act: self.may_act,
+            assertion_issuer,
+            profile: self.profile,
         };
         Ok(DeclaredClient { id: self.client_id, metadata, settings, secret })
+    }
+}
+
+impl AssertionIssuerTable {
+    fn rule(self, sources: &Sources<'_>) -> Result<AssertionRule, String> {
+        let jwks = sources.keys(self.jwks, self.jwks_file)?;
+        Ok(AssertionRule {
+            issuer: self.issuer,
+            jwks,
+            jwks_uri: self.jwks_uri,
+            subject_claim: self.subject_claim,
+            subject: self.subject,
+            scope: self.scope,
+            max_lifetime: seconds(self.max_lifetime),
+        })
     }
 }
 

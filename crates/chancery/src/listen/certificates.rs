@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use super::mutual::PossessionOnly;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -68,6 +69,24 @@ impl Certificates {
         let fresh = pair(&self.certificate, &self.key, &self.provider)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         Ok(())
+    }
+
+    /// The TLS of the listener for clients that show a certificate (RFC 8705): the same, and every certificate
+    /// whose key the client holds is taken.
+    ///
+    /// # Errors
+    /// As [`server_config`](Self::server_config).
+    pub fn mutual_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, CertificateFault> {
+        let verifier = Arc::new(PossessionOnly(Arc::clone(&self.provider)));
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // A resumed session would skip the certificate.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
     }
 
     /// The TLS of the public listener.

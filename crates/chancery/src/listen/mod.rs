@@ -8,6 +8,7 @@ mod access;
 mod busy;
 mod callers;
 mod certificates;
+mod mutual;
 mod serve;
 mod signals;
 

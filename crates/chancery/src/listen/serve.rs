@@ -3,11 +3,14 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use flows::context::PresentedCertificate;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use jose::certificate::ClientCertificate;
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -17,7 +20,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
-use web::{limits::header::MAX_FIELDS, peer::Peer};
+use web::{
+    limits::header::MAX_FIELDS,
+    peer::{Peer, PeerCertificate},
+};
 
 use crate::{
     config::Settings,
@@ -180,28 +186,44 @@ async fn connection(
     // Answers are small; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = tls else {
-        return exchange(stream, Peer { address, tls: false }, false, app, limits, stop).await;
+        return exchange(stream, (Peer { address, tls: false }, None), false, app, limits, stop).await;
     };
     match timeout(limits.handshake_timeout, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            exchange(stream, Peer { address, tls: true }, http2, app, limits, stop).await;
+            let certificate = shown(stream.get_ref().1.peer_certificates());
+            exchange(stream, (Peer { address, tls: true }, certificate), http2, app, limits, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
     }
 }
 
+/// The certificate of a handshake, read once for all requests of the connection.
+fn shown(chain: Option<&[CertificateDer<'_>]>) -> Option<PeerCertificate> {
+    let read = ClientCertificate::from_der(chain?);
+    let presented =
+        read.map_or(PresentedCertificate::Unreadable, |one| PresentedCertificate::One(Arc::new(one)));
+    Some(PeerCertificate(presented))
+}
+
 /// HTTP on one connection. The version is known beforehand (ALPN, or 1.1 without TLS): guessing it
 /// from the first bytes would wait for them without a limit.
-async fn exchange<S>(stream: S, peer: Peer, http2: bool, app: Router, limits: Limits, stop: CancellationToken)
-where
+async fn exchange<S>(
+    stream: S,
+    (peer, certificate): (Peer, Option<PeerCertificate>),
+    http2: bool,
+    app: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let busy = Busy::default();
     let idle = busy.idle_for(limits.header_timeout);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        certificate.clone().map(|certificate| request.extensions_mut().insert(certificate));
         // A router is always ready.
         let answer = app.clone().call(request);
         let working = http2.then(|| busy.work());

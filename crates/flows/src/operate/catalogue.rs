@@ -3,7 +3,9 @@
 
 use audit::EventKind;
 use chrono::TimeDelta;
-use consent::{Catalogue, FormerSecret, IntrospectionCredential, ResourceServer, ScopeDefinition};
+use consent::{
+    Catalogue, FormerSecret, IntrospectionAnswer, IntrospectionCredential, ResourceServer, ScopeDefinition,
+};
 use protocol::{ClientId, ScopeToken, secret::ClientSecret};
 use store::Tx;
 use tokens::client::ClientRecord;
@@ -201,8 +203,12 @@ impl Operate<'_> {
         given: Option<ClientSecret>,
     ) -> Result<(), OperateFault> {
         let secret = self.secret(given)?;
-        made.server.introspection =
-            Some(IntrospectionCredential { id, secret: digest_of(&secret), former: None });
+        made.server.introspection = Some(IntrospectionCredential {
+            id,
+            secret: digest_of(&secret),
+            former: None,
+            answer: IntrospectionAnswer::default(),
+        });
         made.secret = Some(secret);
         Ok(())
     }

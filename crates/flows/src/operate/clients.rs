@@ -3,13 +3,17 @@
 use audit::EventKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use consent::Catalogue;
+use jose::Algorithm;
 use protocol::{
     ClientId, Scope,
     client::{AuthMethod, ClientMetadata, GrantType},
     secret::ClientSecret,
 };
 use store::Tx;
-use tokens::client::{Client, ClientRecord, ClientSettings, SecretDigest};
+use tokens::{
+    client::{Client, ClientRecord, ClientSettings, SecretDigest},
+    profile::chosen_profile,
+};
 
 use super::{Operate, OperateFault, Operated, digest_of, keep_until, not_found, or_refuse};
 use crate::error::Result;
@@ -72,6 +76,10 @@ impl Operate<'_> {
         secret: Option<ClientSecret>,
     ) -> Operated<ClientAndSecret> {
         let now = self.service.now();
+        let mut draft = draft;
+        if draft.settings.profile.is_none() {
+            draft.settings.profile = chosen_profile(&draft.metadata, &self.service.declared().catalogue);
+        }
         let generate = draft.needs_secret() || secret.is_some();
         let secret = if generate { Some(or_refuse!(self.secret(secret))) } else { None };
         let record = ClientRecord {
@@ -137,17 +145,12 @@ impl Operate<'_> {
         let now = self.service.now();
         let mut tx = self.alone().await?;
         let before = or_refuse!(living(&mut tx, id).await?);
-        let consents = tx.withdraw_consents_of_client(id, now).await?;
-        let grants = tx.revoke_grants_of_client(id, now).await?;
-        let access_tokens = tx.revoke_access_tokens_of_client(id, now).await?;
-        let record = ClientRecord { secrets: Vec::new(), disabled: true, updated_at: now, ..before };
-        tx.put_client(&record).await?;
-        let removed = tx.remove_client(id).await? == 1;
+        let ended = end_client(&mut tx, before, now).await?;
         let event = self.event(EventKind::ClientDeleted, now).client(id.clone());
-        let event = event.detail("consents", consents.to_string()).detail("grants", grants.to_string());
-        tx.record(&event).await?;
+        let event = event.detail("consents", ended.consents.to_string());
+        tx.record(&event.detail("grants", ended.grants.to_string())).await?;
         tx.commit().await?;
-        Ok(Ok(DeletedClient { consents, grants, access_tokens, removed }))
+        Ok(Ok(ended))
     }
 
     /// Gives a client a new secret. Those that it has count for `keep_old` yet, or as long as they
@@ -177,7 +180,7 @@ impl Operate<'_> {
 
     /// Applies the rules of registration, and says all that are broken: those of the client itself,
     /// and that scopes and signing keys for it exist.
-    async fn acceptable(&self, tx: &mut Tx, record: &ClientRecord) -> Operated<()> {
+    pub(crate) async fn acceptable(&self, tx: &mut Tx, record: &ClientRecord) -> Operated<()> {
         let catalogue = catalogue(tx).await?;
         let rotation = &self.service.policies().rotation;
         let mut faults: Vec<String> = Vec::new();
@@ -193,11 +196,38 @@ impl Operate<'_> {
             }
             Err(broken) => faults.extend(broken.iter().map(ToString::to_string)),
         }
+        // What we sign for it beside ID tokens needs a key of that algorithm, too.
+        for (member, name) in [
+            ("userinfo_signed_response_alg", &record.metadata.userinfo_signed_response_alg),
+            ("authorization_signed_response_alg", &record.metadata.authorization_signed_response_alg),
+        ] {
+            let algorithm = name.as_deref().and_then(|name| name.parse::<Algorithm>().ok());
+            if let Some(algorithm) = algorithm.filter(|algorithm| !rotation.has(*algorithm)) {
+                faults.push(format!("{member}: {algorithm} is not among keys.algorithms"));
+            }
+        }
         let scope = record.metadata.scope.as_ref().map(|scope| catalogue.unknown(scope));
         let unknown = scope.iter().flat_map(Scope::iter);
         faults.extend(unknown.map(|token| format!("scope: {token} is not declared")));
         Ok(if faults.is_empty() { Ok(()) } else { Err(OperateFault::Rules(faults)) })
     }
+}
+
+/// Ends everything of a client, its registration access token too (DR-09).
+pub(crate) async fn end_client(
+    tx: &mut Tx,
+    before: ClientRecord,
+    now: DateTime<Utc>,
+) -> Result<DeletedClient> {
+    let id = before.id.clone();
+    let consents = tx.withdraw_consents_of_client(&id, now).await?;
+    let grants = tx.revoke_grants_of_client(&id, now).await?;
+    let access_tokens = tx.revoke_access_tokens_of_client(&id, now).await?;
+    let record = ClientRecord { secrets: Vec::new(), disabled: true, updated_at: now, ..before };
+    tx.put_client(&record).await?;
+    tx.end_management(&id).await?;
+    let removed = tx.remove_client(&id).await? == 1;
+    Ok(DeletedClient { consents, grants, access_tokens, removed })
 }
 
 fn lasting(secret: &ClientSecret) -> SecretDigest {

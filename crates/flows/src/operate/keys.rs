@@ -5,8 +5,9 @@
 
 use audit::EventKind;
 use chrono::{DateTime, Utc};
-use jose::Algorithm;
-use keys::{KeyState, RotationPolicy, SigningKeyRecord, Transition, plan, rotate_at_once, rotate_now};
+use keys::{
+    KeyAlgorithm, KeyState, RotationPolicy, SigningKeyRecord, Transition, plan, rotate_at_once, rotate_now,
+};
 
 use super::{Operate, OperateFault, Operated, not_found};
 use crate::signing_keys::KeyStep;
@@ -32,13 +33,14 @@ impl Operate<'_> {
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
-    pub async fn rotate_keys(&self, algorithms: &[Algorithm], at_once: bool) -> Operated<Vec<RotatedKey>> {
+    pub async fn rotate_keys(&self, algorithms: &[KeyAlgorithm], at_once: bool) -> Operated<Vec<RotatedKey>> {
         let policy = &self.service.rotation();
         let algorithms =
             if algorithms.is_empty() { policy.algorithms().collect() } else { algorithms.to_vec() };
         let unknown = algorithms.iter().filter(|algorithm| !policy.has(**algorithm));
-        let faults: Vec<String> =
-            unknown.map(|algorithm| format!("{algorithm} is not among keys.algorithms")).collect();
+        let faults: Vec<String> = unknown
+            .map(|algorithm| format!("{algorithm} is not among keys.algorithms and keys.encryption"))
+            .collect();
         if !faults.is_empty() {
             return Ok(Err(OperateFault::Rules(faults)));
         }
@@ -124,7 +126,7 @@ fn step_and_plan(
     Ok(std::iter::once(step).chain(due).collect())
 }
 
-fn outcome(moved: &MovedKeys, algorithm: Algorithm) -> Option<RotatedKey> {
+fn outcome(moved: &MovedKeys, algorithm: KeyAlgorithm) -> Option<RotatedKey> {
     let newest = |state| {
         let of = moved.records.iter().filter(|key| key.algorithm == algorithm && key.state == state);
         of.max_by_key(|key| (key.activates_at, key.created_at))

@@ -10,6 +10,7 @@ mod catalogue;
 mod clients;
 mod consents;
 mod keys;
+mod registration;
 mod users;
 
 use audit::{Actor, Event, EventKind};
@@ -19,10 +20,12 @@ use mfa::PasswordWeakness;
 use protocol::secret::ClientSecret;
 use store::{Lock, Tx};
 
+pub(crate) use self::clients::end_client;
 pub use self::{
     catalogue::ResourceServerAndSecret,
     clients::{ClientAndSecret, ClientDraft, DeletedClient},
     keys::{MovedKeys, RotatedKey},
+    registration::InitialTokenDraft,
     users::{NewUser, ResetFactor, find_user, readable_password},
 };
 use crate::{error::Result, random::Draw, service::Service};

@@ -67,6 +67,11 @@ pub async fn bank(engine: Engine) -> Bank {
         interaction_lifetime: TimeDelta::minutes(30),
         consent_lifetime: None,
         rotation: RotationPolicy::new(&[Algorithm::Es256], days(90), days(1), days(1)).unwrap(),
+        registration: None,
+        client_documents: None,
+        protection: flows::policies::ProtectionPolicy::default(),
+        outbound: outbound::OutboundPolicy::default(),
+        upstreams: Vec::new(),
         ui_locales: Vec::new(),
     };
     let parts = Parts {
@@ -140,13 +145,19 @@ impl Bank {
     pub async fn introspect(&self, tokens: &Value) -> Value {
         let token = tokens["access_token"].as_str().unwrap();
         let form = format!("token={token}&client_id=bank-api&client_secret=api-secret");
-        let answer = self.service.introspect(&context(), None, &params(&form)).await.unwrap().unwrap();
-        serde_json::to_value(answer).unwrap()
+        let answer = self.service.introspect(&context(), None, &params(&form), false).await.unwrap().unwrap();
+        serde_json::to_value(answer.response).unwrap()
     }
 }
 
 pub fn context() -> RequestContext {
-    RequestContext { address: None, correlation: CorrelationId(Uuid::from_u128(1)), user_agent: None }
+    RequestContext {
+        address: None,
+        correlation: CorrelationId(Uuid::from_u128(1)),
+        user_agent: None,
+        dpop: flows::context::DpopHeader::Absent,
+        certificate: flows::context::PresentedCertificate::Absent,
+    }
 }
 
 pub fn params(form: &str) -> Params {

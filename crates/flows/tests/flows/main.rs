@@ -68,7 +68,9 @@ async fn allow(bank: &Bank, at: &AtConsent, csrf: &CsrfToken) -> Shown {
 
 fn code(shown: Shown) -> String {
     match shown {
-        Shown::Respond(AuthorizationResponse { outcome: Ok(code), .. }) => code.expose().to_owned(),
+        Shown::Respond(AuthorizationResponse { outcome: Ok(granted), .. }) => {
+            granted.code.expose().to_owned()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -82,8 +84,12 @@ async fn connected(bank: &Bank, scope: &str) -> Value {
 
 async fn userinfo(bank: &Bank, tokens: &Value) -> Result<Value, String> {
     let token = AccessToken::new(tokens["access_token"].as_str().unwrap());
-    let answer = bank.service.userinfo(&context(), &token).await.unwrap();
-    answer.map(Value::Object).map_err(|fault| fault.to_string())
+    let answer = bank.service.userinfo(&context(), &token, flows::userinfo::Shown::Bearer).await.unwrap();
+    let read = |said| match said {
+        flows::userinfo::Userinfo::Json(claims) => Value::Object(claims),
+        flows::userinfo::Userinfo::Jwt(token) => Value::String(token),
+    };
+    answer.map(read).map_err(|fault| fault.to_string())
 }
 
 async fn bcp_09_a_declared_password_ends_sessions_and_grants(bank: Bank) {

@@ -112,7 +112,7 @@ async fn in_01_a_replaced_introspection_secret_counts_for_a_while(bank: Bank) {
     bank.service.reload().await.unwrap();
     let answers = async |secret: &str| {
         let form = format!("token={token}&client_id=bank-api&client_secret={secret}");
-        bank.service.introspect(&context(), None, &params(&form)).await.unwrap().is_ok()
+        bank.service.introspect(&context(), None, &params(&form), false).await.unwrap().is_ok()
     };
     assert!(answers("api-secret").await && answers(new.expose()).await && !answers("another").await);
     bank.advance(TimeDelta::hours(1));
@@ -307,9 +307,9 @@ async fn a_rotated_key_waits_until_it_is_known(bank: Bank) {
     assert_eq!(rotated.successor.activates_at, bank.service.now() + TimeDelta::days(1));
     assert_eq!(rotated.until_then.map(|key| key.kid), Some(before.clone()));
     assert_eq!(signer(&bank).await, before);
-    let again = operate.rotate_keys(&[Algorithm::Es256], false).await.unwrap().unwrap().pop().unwrap();
+    let again = operate.rotate_keys(&[Algorithm::Es256.into()], false).await.unwrap().unwrap().pop().unwrap();
     assert!(!again.fresh && again.successor.kid == rotated.successor.kid, "one successor is enough");
-    let unknown = operate.rotate_keys(&[Algorithm::EdDsa], false).await.unwrap();
+    let unknown = operate.rotate_keys(&[Algorithm::EdDsa.into()], false).await.unwrap();
     assert!(matches!(unknown, Err(OperateFault::Rules(_))));
 
     let tokens = bank.token(&own_token("batch-secret")).await.unwrap();

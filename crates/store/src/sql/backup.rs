@@ -10,8 +10,11 @@ macro_rules! tables {
 
 tables! {
     "changes", "clients", "scopes", "resource_servers", "roles", "users", "totp_credentials",
-    "recovery_codes", "attempts", "sessions", "interactions", "consents", "grants", "codes",
-    "refresh_tokens", "access_tokens", "denied_tokens", "replay_marks", "signing_keys", "audit_events",
+    "recovery_codes", "attempts", "sessions", "session_clients", "logout_notices", "device_codes", "interactions", "consents", "grants", "codes",
+    "refresh_tokens", "access_tokens", "denied_tokens", "replay_marks", "signing_keys", "deployment_secrets", "audit_events",
+    "pushed_requests",
+    "initial_access_tokens", "registrations",
+    "upstream_attempts", "upstream_links", "upstream_sessions",
 }
 
 /// The keys of a table, a page at a time: `$1` is the last of the page before, `$2` the size.

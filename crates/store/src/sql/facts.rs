@@ -46,7 +46,7 @@ statements! {
     /// With the visit of the session `$2`, if there is one.
     INTERACTION = concat!("SELECT i.id AS i_id, i.client_id AS i_client_id, i.purpose AS i_purpose, i.browser AS i_browser,
         i.version AS i_version, i.created_at AS i_created_at, i.expires_at AS i_expires_at,
-        i.completed_at AS i_completed_at, ",
+        i.completed_at AS i_completed_at, i.chosen_session AS i_chosen_session, ",
         session_columns!(), ", ", person_columns!(), ", ", consent_columns!(), "
         FROM interactions i LEFT JOIN sessions s ON s.digest = $2 LEFT JOIN users u ON u.id = s.user_id
         LEFT JOIN totp_credentials t ON t.user_id = s.user_id", consent_join!("i.client_id"), "WHERE i.id = $1");

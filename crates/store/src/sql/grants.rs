@@ -43,7 +43,7 @@ statements! {
     REVOKE_OF_USER = "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
 
     CODE = concat!("SELECT t.digest, t.grant_id, t.client_id, t.redirect_uri, t.code_challenge, t.nonce,
-            t.issued_at, t.expires_at, t.keep_until, t.consumed_at, ", line_columns!(), "
+            t.issued_at, t.expires_at, t.keep_until, t.consumed_at, t.dpop_jkt, ", line_columns!(), "
         FROM codes t JOIN grants g ON g.id = t.grant_id", line_joins!(), "WHERE t.digest = $1");
     /// At most one caller, on any node, changes the row.
     REDEEM_CODE = "UPDATE codes SET consumed_at = $3

@@ -31,13 +31,13 @@ macro_rules! access {
     };
 }
 
-/// The refresh token in `$24` to `$31`, if there is one.
+/// The refresh token in `$24` to `$32`, if there is one.
 macro_rules! refresh {
     ($from:literal) => {
         concat!(
             "INSERT INTO refresh_tokens (digest, grant_id, client_id, kind, issued_at, idle_expires_at, expires_at,
-                consumed_at)
-            SELECT $24, $25, $26, $27, $28, $29, $30, $31",
+                consumed_at, dpop_jkt)
+            SELECT $24, $25, $26, $27, $28, $29, $30, $31, $32",
             $from
         )
     };
@@ -55,25 +55,25 @@ macro_rules! grant {
     };
 }
 
-/// The code in `$30` to `$39`.
+/// The code in `$30` to `$40`.
 macro_rules! code {
     ($from:literal) => {
         concat!(
             "INSERT INTO codes (digest, grant_id, client_id, redirect_uri, code_challenge, nonce, issued_at,
-                expires_at, keep_until, consumed_at)
-            SELECT $30, $31, $32, $33, $34, $35, $36, $37, $38, $39",
+                expires_at, keep_until, consumed_at, dpop_jkt)
+            SELECT $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40",
             $from
         )
     };
 }
 
-/// The event of a consent, in `$53` to `$67`.
+/// The event of a consent, in `$55` to `$69`.
 macro_rules! consent_event {
     ($from:literal) => {
         concat!(
             "INSERT INTO audit_events (",
             event_columns!(),
-            ") SELECT $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, $64, $65, $66, $67",
+            ") SELECT $55, $56, $57, $58, $59, $60, $61, $62, $63, $64, $65, $66, $67, $68, $69",
             $from
         )
     };
@@ -105,17 +105,17 @@ pub(crate) mod postgres {
     use super::*;
 
     statements! {
-        /// Spends the code `$32` of client `$34` at `$33`. At most one caller, on any node, changes a row.
-        REDEEM_CODE = concat!("WITH spent AS (UPDATE codes SET consumed_at = $33
-            WHERE digest = $32 AND client_id = $34 AND consumed_at IS NULL AND expires_at > $33 RETURNING 1),
+        /// Spends the code `$33` of client `$35` at `$34`. At most one caller, on any node, changes a row.
+        REDEEM_CODE = concat!("WITH spent AS (UPDATE codes SET consumed_at = $34
+            WHERE digest = $33 AND client_id = $35 AND consumed_at IS NULL AND expires_at > $34 RETURNING 1),
         access AS (", access!(" FROM spent WHERE $16::bytea IS NOT NULL"), "),
         refresh AS (", refresh!(" FROM spent WHERE $24::bytea IS NOT NULL"), ")
         ", event!(" FROM spent"));
 
-        /// Spends the refresh token `$32` at `$33`. At most one caller, on any node, changes a row.
-        ROTATE_REFRESH = concat!("WITH spent AS (UPDATE refresh_tokens SET consumed_at = $33
-            WHERE digest = $32 AND kind = 'rotating' AND consumed_at IS NULL AND expires_at > $33
-                AND idle_expires_at > $33 RETURNING 1),
+        /// Spends the refresh token `$33` at `$34`. At most one caller, on any node, changes a row.
+        ROTATE_REFRESH = concat!("WITH spent AS (UPDATE refresh_tokens SET consumed_at = $34
+            WHERE digest = $33 AND kind = 'rotating' AND consumed_at IS NULL AND expires_at > $34
+                AND idle_expires_at > $34 RETURNING 1),
         access AS (", access!(" FROM spent WHERE $16::bytea IS NOT NULL"), "),
         refresh AS (", refresh!(" FROM spent"), ")
         ", event!(" FROM spent"));
@@ -130,32 +130,45 @@ pub(crate) mod postgres {
         ISSUE_ACCESS = concat!("WITH access AS (", access!(""), ")
         ", event!(""));
 
-        /// Under a consent that stands, where no page was shown.
-        ISSUE_CODE = concat!("WITH granted AS (", grant!(""), "), coded AS (", code!(""), ")
-        ", event!(""));
+        /// Under a consent that stands, where no page was shown. The pushed request `$41`, unless that is
+        /// null, is spent at `$42` (PAR-03).
+        ISSUE_CODE = concat!("WITH spent AS (UPDATE pushed_requests SET consumed_at = $42
+            WHERE digest = $41 AND consumed_at IS NULL RETURNING 1),
+        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 WHERE $41::bytea IS NULL),
+        granted AS (", grant!(" FROM asked"), "), coded AS (", code!(" FROM asked"), ")
+        ", event!(" FROM asked"));
 
-        /// The same at the end of the interaction `$40` in version `$41`.
-        ISSUE_CODE_ENDING = concat!("WITH done AS (UPDATE interactions SET completed_at = $42,
-                version = version + 1
-            WHERE id = $40 AND version = $41 AND completed_at IS NULL RETURNING 1),
-        granted AS (", grant!(" FROM done"), "), coded AS (", code!(" FROM done"), ")
-        ", event!(" FROM done"));
-
-        /// The same with the consent in `$43` to `$52`, which is new if `$68` is null, else written at
-        /// version `$68`. The interaction, if there is one, is locked before the consent is touched and
-        /// ended after it, so that neither changes without the other.
-        ISSUE_CODE_CONSENTING = concat!("WITH open AS (SELECT 1 FROM interactions
-            WHERE id = $40 AND version = $41 AND completed_at IS NULL FOR UPDATE),
-        asked AS (SELECT 1 FROM open UNION ALL SELECT 1 WHERE $40::uuid IS NULL),
-        created AS (INSERT INTO consents (", consent_columns!(), ")
-            SELECT $43, $44, $45, $46, $47, $48, $49, $50, $51, $52 FROM asked WHERE $68::bigint IS NULL
-            ON CONFLICT (user_id, client_id) WHERE withdrawn_at IS NULL DO NOTHING RETURNING 1),
-        replaced AS (UPDATE consents SET scope = $46, resources = $47, updated_at = $49, expires_at = $50,
-                version = $52
-            FROM asked WHERE id = $43 AND user_id = $44 AND version = $68 AND withdrawn_at IS NULL RETURNING 1),
-        answered AS (SELECT 1 FROM created UNION ALL SELECT 1 FROM replaced),
+        /// The same at the end of the interaction `$43` in version `$44`, which is locked before the
+        /// pushed request is spent and ended after it, so that neither changes without the other.
+        ISSUE_CODE_ENDING = concat!("WITH open AS (SELECT 1 FROM interactions
+            WHERE id = $43 AND version = $44 AND completed_at IS NULL FOR UPDATE),
+        spent AS (UPDATE pushed_requests SET consumed_at = $42
+            FROM open WHERE digest = $41 AND consumed_at IS NULL RETURNING 1),
+        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 FROM open WHERE $41::bytea IS NULL),
         done AS (UPDATE interactions SET completed_at = $42, version = version + 1
-            FROM answered WHERE id = $40),
+            FROM asked WHERE id = $43),
+        granted AS (", grant!(" FROM asked"), "), coded AS (", code!(" FROM asked"), ")
+        ", event!(" FROM asked"));
+
+        /// The same with the consent in `$45` to `$54`, which is new if `$70` is null, else written at
+        /// version `$70`. The interaction, if there is one, is locked first, then the pushed request, if
+        /// there is one; both are spent after the consent was written.
+        ISSUE_CODE_CONSENTING = concat!("WITH open AS (SELECT 1 FROM interactions
+            WHERE id = $43 AND version = $44 AND completed_at IS NULL FOR UPDATE),
+        gate AS (SELECT 1 FROM open UNION ALL SELECT 1 WHERE $43::uuid IS NULL),
+        pushed AS (SELECT 1 FROM pushed_requests
+            WHERE digest = $41 AND consumed_at IS NULL AND EXISTS (SELECT 1 FROM gate) FOR UPDATE),
+        asked AS (SELECT 1 FROM pushed UNION ALL SELECT 1 FROM gate WHERE $41::bytea IS NULL),
+        created AS (INSERT INTO consents (", consent_columns!(), ")
+            SELECT $45, $46, $47, $48, $49, $50, $51, $52, $53, $54 FROM asked WHERE $70::bigint IS NULL
+            ON CONFLICT (user_id, client_id) WHERE withdrawn_at IS NULL DO NOTHING RETURNING 1),
+        replaced AS (UPDATE consents SET scope = $48, resources = $49, updated_at = $51, expires_at = $52,
+                version = $54
+            FROM asked WHERE id = $45 AND user_id = $46 AND version = $70 AND withdrawn_at IS NULL RETURNING 1),
+        answered AS (SELECT 1 FROM created UNION ALL SELECT 1 FROM replaced),
+        spent AS (UPDATE pushed_requests SET consumed_at = $42 FROM answered WHERE digest = $41),
+        done AS (UPDATE interactions SET completed_at = $42, version = version + 1
+            FROM answered WHERE id = $43),
         told AS (", consent_event!(" FROM answered"), "),
         granted AS (", grant!(" FROM answered"), "), coded AS (", code!(" FROM answered"), ")
         ", event!(" FROM answered"));

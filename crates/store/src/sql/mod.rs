@@ -19,16 +19,23 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod consents;
 pub(crate) mod declared;
+pub(crate) mod devices;
+pub(crate) mod exchange;
 pub(crate) mod facts;
 pub(crate) mod grants;
 pub(crate) mod hot;
 pub(crate) mod interactions;
 pub(crate) mod keys;
+pub(crate) mod logouts;
 pub(crate) mod operate;
 pub(crate) mod people;
+pub(crate) mod pushed;
+pub(crate) mod registration;
+pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod sweep;
 pub(crate) mod tokens;
+pub(crate) mod upstream;
 
 pub(crate) const PING: &str = "SELECT 1";
 pub(crate) const APPLIED_MIGRATIONS: &str = "SELECT version, description FROM _sqlx_migrations WHERE success";
@@ -41,15 +48,22 @@ pub(crate) const PORTABLE: &[&[(&str, &str)]] = &[
     backup::ALL,
     consents::ALL,
     declared::ALL,
+    devices::ALL,
+    exchange::ALL,
     facts::ALL,
     grants::ALL,
     interactions::ALL,
     keys::ALL,
+    logouts::ALL,
     operate::ALL,
     people::ALL,
+    pushed::ALL,
+    registration::ALL,
+    secrets::ALL,
     sessions::ALL,
     sweep::ALL,
     tokens::ALL,
+    upstream::ALL,
 ];
 
 // Statements of one engine: those of `hot`, the catalogue of tables, and locks and notifications that only

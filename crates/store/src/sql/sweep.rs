@@ -23,6 +23,7 @@ macro_rules! sweep {
 
 statements! {
     INTERACTIONS = sweep!("interactions", "id", "expires_at");
+    PUSHED_REQUESTS = sweep!("pushed_requests", "digest", "keep_until");
     CODES = sweep!("codes", "digest", "keep_until");
     REFRESH_TOKENS = sweep!("refresh_tokens", "digest", "expires_at");
     ACCESS_TOKENS = sweep!("access_tokens", "digest", "expires_at");
@@ -30,5 +31,9 @@ statements! {
     SESSIONS = sweep!("sessions", "id", "expires_at");
     DENIED_TOKENS = sweep!("denied_tokens", "id", "expires_at");
     ATTEMPTS = sweep!("attempts", "account", "last_failure_at");
+    INITIAL_TOKENS = sweep!("initial_access_tokens", "id", "expires_at");
+    DEVICE_CODES = sweep!("device_codes", "digest", "expires_at");
+    LOGOUT_NOTICES = sweep!("logout_notices", "session_id, client_id", "expires_at");
     REPLAY_MARKS = sweep!("replay_marks", "kind, digest", "expires_at");
+    UPSTREAM_ATTEMPTS = sweep!("upstream_attempts", "digest", "expires_at");
 }

@@ -4,7 +4,7 @@ use super::grants::{line_columns, line_joins, line_left_joins};
 
 statements! {
     REFRESH = concat!("SELECT t.digest, t.grant_id, t.client_id, t.kind, t.issued_at, t.idle_expires_at,
-            t.expires_at, t.consumed_at, ", line_columns!(), "
+            t.expires_at, t.consumed_at, t.dpop_jkt, ", line_columns!(), "
         FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id", line_joins!(), "WHERE t.digest = $1");
     /// At most one caller, on any node, changes the row.
     ROTATE_REFRESH = "UPDATE refresh_tokens SET consumed_at = $2

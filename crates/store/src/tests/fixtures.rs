@@ -125,6 +125,7 @@ pub(crate) fn interaction() -> InteractionRecord {
         created_at: at(0),
         expires_at: at(600),
         completed_at: None,
+        chosen_session: None,
     }
 }
 
@@ -155,6 +156,7 @@ pub(crate) fn grant() -> GrantRecord {
         user: ALICE,
         session: session(10).session.id,
         session_bound: true,
+        claims: tokens::disclosed::GrantedClaims::default(),
         scope: "openid accounts:read".parse().unwrap(),
         audience: vec!["https://api.example".to_owned()],
         auth_time: at(0),
@@ -178,6 +180,7 @@ pub(crate) fn code() -> CodeRecord {
         expires_at: at(60),
         keep_until: at(660),
         consumed_at: None,
+        dpop_jkt: None,
     }
 }
 
@@ -191,6 +194,7 @@ pub(crate) fn refresh(kind: RefreshKind) -> RefreshRecord {
         idle_expires_at: at(1000),
         expires_at: at(3000),
         consumed_at: None,
+        dpop_jkt: None,
     }
 }
 
@@ -215,6 +219,8 @@ pub(crate) fn access_token(grant: Option<GrantId>) -> AccessTokenRecord {
             acr: Some(Acr::CustomerAuthentication),
             amr: vec![Amr::Pwd],
             roles: vec!["account-viewer".to_owned()],
+            cnf: None,
+            delegation: tokens::exchange::Delegation::default(),
         },
         issued_at: at(0),
         expires_at: at(300),
@@ -225,7 +231,7 @@ pub(crate) fn access_token(grant: Option<GrantId>) -> AccessTokenRecord {
 pub(crate) fn key(kid: &str) -> SigningKeyRecord {
     SigningKeyRecord {
         kid: kid.to_owned(),
-        algorithm: jose::Algorithm::Es256,
+        algorithm: jose::Algorithm::Es256.into(),
         state: KeyState::Active,
         created_at: at(0),
         activates_at: at(0),

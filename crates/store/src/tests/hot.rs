@@ -187,7 +187,15 @@ async fn a_code_under_a_standing_consent(bench: Bench) {
     connected(&bench).await;
     let (grant, code) = another();
     let event = &event(1, EventKind::AuthorizationIssued);
-    let issue = CodeIssue { interaction: None, consent: None, grant: &grant, code: &code, event, now: at(3) };
+    let issue = CodeIssue {
+        interaction: None,
+        consent: None,
+        grant: &grant,
+        code: &code,
+        pushed: None,
+        event,
+        now: at(3),
+    };
     assert_eq!(bench.one.issue_code(&issue).await.unwrap(), 1);
     assert!(issued(&bench).await);
     assert_eq!(kinds(&bench).await, [EventKind::AuthorizationIssued]);
@@ -216,8 +224,15 @@ async fn a_code_ends_its_interaction(bench: Bench) {
     let (grant, code) = another();
     let event = &event(1, EventKind::AuthorizationIssued);
     let stale = tokens::interaction::InteractionRecord { version: 7, ..interaction() };
-    let issue =
-        CodeIssue { interaction: Some(&stale), consent: None, grant: &grant, code: &code, event, now: at(3) };
+    let issue = CodeIssue {
+        interaction: Some(&stale),
+        consent: None,
+        grant: &grant,
+        code: &code,
+        pushed: None,
+        event,
+        now: at(3),
+    };
     assert_eq!(bench.one.issue_code(&issue).await.unwrap(), 0);
     assert!(!issued(&bench).await);
     let read = interaction();
@@ -244,6 +259,7 @@ async fn answer(bench: &Bench, upsert: &ConsentUpsert) -> u64 {
         consent: Some((upsert, &told)),
         grant: &grant,
         code: &code,
+        pushed: None,
         event: &event,
         now: at(6000),
     };
@@ -317,6 +333,7 @@ async fn one_answers_an_interaction(bench: Bench) {
                 consent: Some((&upsert, &told)),
                 grant: &grant,
                 code: &code,
+                pushed: None,
                 event: &event,
                 now: at(3),
             };

@@ -8,6 +8,7 @@ mod fixtures;
 mod hot;
 mod lanes;
 mod lines;
+mod logouts;
 mod migrations;
 mod opening;
 mod operating;

@@ -6,7 +6,8 @@ use super::{AuthorizationFault, Draft};
 pub(super) fn check(draft: &mut Draft<'_>) -> Result<(), AuthorizationFault> {
     let missing = draft.request.code_challenge.is_none();
     // A public client can't be registered exempt; asking again costs nothing (BCP-04).
-    if missing && (draft.client.settings.require_pkce || draft.client.is_public()) {
+    let required = draft.client.settings.require_pkce || draft.client.protection.rules().pkce;
+    if missing && (required || draft.client.is_public()) {
         return Err(AuthorizationFault::ChallengeMissing);
     }
     Ok(())

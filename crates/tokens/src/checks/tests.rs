@@ -4,8 +4,10 @@ use consent::{IntrospectionCredential, ResourceServer, ScopeDefinition};
 use jose::digest::sha256;
 use proptest::prelude::*;
 use protocol::{
+    acr::Acr,
     authorization::Addressee,
-    client::{AuthMethod, GrantType, TokenFormat},
+    claims_request::ClaimsRequest,
+    client::{AuthMethod, GrantType, ResponseType, TokenFormat},
     params::Params,
 };
 use rstest::rstest;
@@ -16,7 +18,7 @@ use super::{
     Arc, AudienceFault, AuthorizationFault, AuthorizationRequest, CHECKS, Catalogue, Client, Draft, Duration,
     Hint, Scope, UserId, ValidatedAuthorization, VerifiedRedirect,
 };
-use crate::client::tests::{client, confidential};
+use crate::client::tests::{client, confidential, record};
 
 /// Takes JWTs and introspects as `bank-api`.
 pub(crate) const BANK: &str = "https://bank.example/api";
@@ -36,6 +38,7 @@ fn server(audience: &str, id: &str) -> ResourceServer {
             id: id.parse().unwrap(),
             secret: sha256(format!("secret of {id}")),
             former: None,
+            answer: consent::IntrospectionAnswer::default(),
         }),
         access_token_lifetime: None,
     }
@@ -49,6 +52,7 @@ fn define(name: &str, audience: &str, roles: &[&str]) -> ScopeDefinition {
         audience: Some(audience.to_owned()),
         roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
         sensitive: false,
+        financial: false,
         second_factor_required: false,
         max_lifetime: None,
         translations: std::collections::BTreeMap::new(),
@@ -101,7 +105,9 @@ fn verified(request: &AuthorizationRequest, client: &Client) -> VerifiedRedirect
         client_id: Some(&request.client_id),
         redirect_uri: request.redirect_uri.as_deref(),
         state: request.state.as_deref(),
-        response_mode: Some(request.response_mode),
+        response_mode: request.response_mode,
+        front_channel: request.response_type.has_id_token(),
+        ui_locales: None,
     };
     VerifiedRedirect::verify(&addressee, client).unwrap()
 }
@@ -139,7 +145,8 @@ fn a_right_request_passes_and_keeps_what_it_said() {
     assert_eq!(*validated.request(), request());
     assert_eq!(validated.scope().to_string(), "accounts:read openid");
     assert_eq!(validated.audience(), [BANK]);
-    assert_eq!(validated.hinted(), Some(user));
+    assert!(validated.is_meant_for(user, "me"));
+    assert!(!validated.is_meant_for(UserId(Uuid::from_u128(4)), "me"));
     assert_eq!(validated.redirect().uri(), "https://app.example/cb");
     assert_eq!(validated.client().id.as_str(), "app");
 }
@@ -255,7 +262,7 @@ fn at_03_ri_01_the_audience_follows_resource_or_scope(
 fn oc_09_a_hint_that_is_not_ours_is_refused() {
     let refused = validate(client(), request(), Hint::Invalid).unwrap_err();
     assert_eq!(refused, AuthorizationFault::HintNotOurs);
-    assert_eq!(validate(client(), request(), Hint::Absent).unwrap().hinted(), None);
+    assert!(validate(client(), request(), Hint::Absent).unwrap().is_meant_for(UserId(Uuid::nil()), "me"));
 }
 
 #[test]
@@ -275,6 +282,7 @@ fn the_core_machine_agrees_or_refuses() {
             hint: Hint::Absent,
             scope: "openid".parse().unwrap(),
             audience: Vec::new(),
+            claims: Scope::empty(),
         };
         assert_eq!(super::core::check(&mut draft), expected, "{:?}", request.redirect_uri);
     }
@@ -290,7 +298,7 @@ fn the_core_machine_agrees_or_refuses() {
 #[case::no_redirect(|r: &mut AuthorizationRequest| r.redirect_uri = None, |_: &mut Client| ())]
 #[case::another_state(|r: &mut AuthorizationRequest| r.state = Some("other".into()), |_: &mut Client| ())]
 #[case::another_mode(
-    |r: &mut AuthorizationRequest| r.response_mode = protocol::client::ResponseMode::FormPost,
+    |r: &mut AuthorizationRequest| r.response_mode = Some(protocol::client::ResponseMode::FormPost),
     |_: &mut Client| ()
 )]
 fn f2_11_redirect_client_and_request_belong_together(
@@ -311,10 +319,14 @@ fn f2_11_redirect_client_and_request_belong_together(
 fn the_first_check_that_fails_decides() {
     let mut client = client();
     client.grant_types.clear();
+    client.protection.pushed_requests = true;
     let mut bad = AuthorizationRequest {
+        response_type: ResponseType::CodeIdToken,
+        nonce: None,
         code_challenge: None,
         scope: Some("cards:read openid".parse().unwrap()),
         resources: vec!["https://evil.example/api".into()],
+        claims: ClaimsRequest::parse(r#"{"id_token":{"acr":{"essential":true,"value":"x"}}}"#).unwrap(),
         ..request()
     };
     let mut hint = Hint::Invalid;
@@ -324,6 +336,20 @@ fn the_first_check_that_fails_decides() {
             AuthorizationFault::CodeFlowNotAllowed => {
                 client.grant_types.insert(GrantType::AuthorizationCode);
                 "grant type"
+            }
+            AuthorizationFault::NotPushed => {
+                client.protection.pushed_requests = false;
+                "pushed"
+            }
+            AuthorizationFault::ResponseTypeNotAllowed => {
+                let mut record = record();
+                record.metadata.response_types = Some(ResponseType::ALL.to_vec());
+                client.responses = Client::parse(&record).unwrap().responses;
+                "response"
+            }
+            AuthorizationFault::NonceMissing => {
+                bad.nonce = request().nonce;
+                "nonce"
             }
             AuthorizationFault::ChallengeMissing => {
                 bad.code_challenge = request().code_challenge;
@@ -341,12 +367,17 @@ fn the_first_check_that_fails_decides() {
                 hint = Hint::Absent;
                 "id_token_hint"
             }
+            AuthorizationFault::AcrUnreachable => {
+                bad.claims = request().claims;
+                "claims"
+            }
             other => panic!("{other:?} after {told:?}"),
         });
     }
-    // The core stands last, and refuses nothing that passed the others.
-    let listed: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-    assert_eq!(listed.split_last(), Some((&"rfc 6749 core", &told[..])));
+    // The core refuses nothing that passed the others.
+    let mut listed: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+    listed.retain(|name| *name != "rfc 6749 core");
+    assert_eq!(listed, told);
 }
 
 #[test]
@@ -394,4 +425,67 @@ proptest! {
             }
         }
     }
+}
+
+fn asking(claims: &str) -> ValidatedAuthorization {
+    validated(|request| request.claims = ClaimsRequest::parse(claims).unwrap())
+}
+
+#[test]
+fn oc_18_single_claims_join_what_is_asked_unless_their_scope_is() {
+    let claims = r#"{"userinfo":{"name":null,"email":null},"id_token":{"name":null,"sub":null}}"#;
+    let plain = validated(|_| ());
+    let narrow = |scope: &str| {
+        let claims = ClaimsRequest::parse(claims).unwrap();
+        let client = Client { scope: scope.parse().unwrap(), ..trusted(client()) };
+        let scope = Some("openid".parse().unwrap());
+        validate(client, AuthorizationRequest { claims, scope, ..request() }, Hint::Absent).unwrap()
+    };
+    // A client that is registered for profile and not for email.
+    assert_eq!(narrow("openid profile").consentable().to_string(), "claim:name openid");
+    assert_eq!(narrow("openid").consentable().to_string(), "openid");
+    assert_eq!(asking(claims).consentable().difference(plain.scope()).to_string(), "claim:email claim:name");
+    assert_eq!(asking(claims).scope(), plain.scope(), "a claim is no scope");
+    let with_scope = validated(|request| {
+        request.scope = Some("openid profile email".parse().unwrap());
+        request.claims = ClaimsRequest::parse(claims).unwrap();
+    });
+    assert_eq!(with_scope.consentable(), *with_scope.scope());
+    // A client can't smuggle one in as a scope.
+    let smuggled = validated(|request| request.scope = Some("openid claim:email".parse().unwrap()));
+    assert_eq!(smuggled.consentable().to_string(), "openid");
+}
+
+#[test]
+fn oc_18_hint_and_demanded_subject_both_have_to_agree() {
+    let (alice, bob) = (UserId(Uuid::from_u128(3)), UserId(Uuid::from_u128(4)));
+    let demanding = asking(r#"{"id_token":{"sub":{"values":["me","her"]}}}"#);
+    assert!(demanding.is_meant_for(alice, "me") && !demanding.is_meant_for(alice, "him"));
+    let pairwise = Hint::Pairwise(sha256("alice"));
+    let name = sha256("alice").to_string();
+    let hinted = validate(client(), request(), pairwise).unwrap();
+    assert!(hinted.is_meant_for(bob, &name), "the name says who it is");
+    assert!(!hinted.is_meant_for(alice, &alice.to_string()));
+}
+
+#[test]
+fn oc_19_an_essential_acr_outweighs_acr_values_and_gets_a_listed_class() {
+    const CA: &str = "urn:openbanking:psd2:ca";
+    const SCA: &str = "urn:openbanking:psd2:sca";
+    use Acr::{CustomerAuthentication as One, StrongCustomerAuthentication as Two};
+    let acr = |asked: &str, values: &[&str]| {
+        validated(|request| {
+            request.claims = ClaimsRequest::parse(&format!(r#"{{"id_token":{{"acr":{asked}}}}}"#)).unwrap();
+            request.acr_values = values.iter().map(|&value| value.to_owned()).collect();
+        })
+    };
+    let essential = acr(&format!(r#"{{"essential":true,"values":["x","{SCA}"]}}"#), &[CA]);
+    assert_eq!(essential.acr_values(), ["x", SCA]);
+    assert_eq!(acr(&format!(r#"{{"value":"{SCA}"}}"#), &[CA]).acr_values(), [CA]);
+    assert_eq!(acr(&format!(r#"{{"value":"{SCA}"}}"#), &[]).acr_values(), [SCA]);
+    assert_eq!(acr("null", &[CA]).acr_values(), [CA]);
+    let weak = acr(&format!(r#"{{"essential":true,"value":"{CA}"}}"#), &[]);
+    assert_eq!((weak.answered_acr(Two), weak.answered_acr(One)), (One, One));
+    assert_eq!(essential.answered_acr(Two), Two);
+    assert_eq!(acr("null", &[]).answered_acr(Two), Two);
 }

@@ -19,6 +19,7 @@ pub(crate) fn line() -> GrantLine {
             user: UserId(Uuid::from_u128(3)),
             session: SessionId(Uuid::from_u128(4)),
             session_bound: true,
+            claims: GrantedClaims::default(),
             scope: "openid accounts:read".parse().unwrap(),
             audience: vec![BANK.into()],
             auth_time: now(),

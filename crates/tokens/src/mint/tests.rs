@@ -8,7 +8,7 @@ use protocol::{
     token::ClientCredentialsRequest,
 };
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::*;
@@ -21,6 +21,8 @@ use crate::{
         tests::{line, now},
     },
 };
+
+mod authorization;
 
 const ISSUER: &str = "https://as.example";
 const ENTROPY: TokenEntropy = TokenEntropy { id: TokenId(Uuid::from_u128(8)), value: [9; 32] };
@@ -40,7 +42,8 @@ fn keyring() -> &'static Keyring {
 }
 
 fn mint() -> Mint<'static> {
-    Mint { issuer: ISSUER, keyring: keyring(), catalogue: &CATALOGUE, policy: &POLICY }
+    let subjects = SubjectKey::for_tests();
+    Mint { issuer: ISSUER, keyring: keyring(), catalogue: &CATALOGUE, policy: &POLICY, subjects }
 }
 
 fn live(change: impl FnOnce(&mut GrantLine)) -> LiveGrant {
@@ -56,8 +59,8 @@ fn target(scope: &str, audience: &[&str]) -> TokenTarget {
 }
 
 fn minted_for(client: Client, live: &LiveGrant, target: &TokenTarget) -> MintedToken {
-    let client = AuthenticatedClient::for_tests(client);
-    mint().access_token(&client, Authority::Grant(live), target, ENTROPY, now()).unwrap()
+    let (sender, code) = (Sender::for_tests(client), RedeemableCode::for_tests(live.clone()));
+    mint().access_token(&sender, Authority::Code(&code), target, ENTROPY, now()).unwrap()
 }
 
 fn minted(live: &LiveGrant, target: &TokenTarget) -> MintedToken {
@@ -81,7 +84,9 @@ fn beside(scope: &str) -> MintedToken {
 /// An ID token of `client` beside the access token `at`.
 fn id_token(client: Client, nonce: Option<&str>, at: DateTime<Utc>) -> Verified {
     let client = AuthenticatedClient::for_tests(client);
-    let token = mint().id_token(&client, &live(|_| ()), &beside("openid"), nonce, at).unwrap().unwrap();
+    let envelope =
+        mint().id_token(&client, &live(|_| ()), &beside("openid"), nonce, &Map::new(), at).unwrap().unwrap();
+    let token = envelope.sealed(None).unwrap();
     verify_id_token_hint(&token, keyring().verification_keys(), ISSUER).unwrap()
 }
 
@@ -126,8 +131,9 @@ fn at_02_cc_01_a_clients_own_access_token_is_about_no_person() {
     let client = AuthenticatedClient::for_tests(client);
     let request = ClientCredentialsRequest { scope: None, resources: Vec::new() };
     let grant = client_credentials(&client, &request, &CATALOGUE).unwrap();
+    let sender = Sender::constrain(client, None).unwrap();
     let minted =
-        mint().access_token(&client, Authority::Client(&grant), grant.target(), ENTROPY, now()).unwrap();
+        mint().access_token(&sender, Authority::Client(&grant), grant.target(), ENTROPY, now()).unwrap();
     let expected = json!({
         "iss": ISSUER,
         "sub": "app",
@@ -246,12 +252,13 @@ fn without_an_active_key_nothing_is_made() {
     let sealer = Sealer::new(&KeyEncryptionKey::from_bytes([3; 32]), &[]);
     let keyring = Keyring::build(&[], &sealer, now()).unwrap();
     let mint = Mint { keyring: &keyring, ..mint() };
-    let client = AuthenticatedClient::for_tests(client());
+    let (sender, client) = (Sender::for_tests(client()), AuthenticatedClient::for_tests(client()));
     let live = live(|_| ());
+    let code = RedeemableCode::for_tests(live.clone());
     let target = target("accounts:read", &[BANK]);
-    let access = mint.access_token(&client, Authority::Grant(&live), &target, ENTROPY, now());
+    let access = mint.access_token(&sender, Authority::Code(&code), &target, ENTROPY, now());
     assert!(matches!(access, Err(MintFault::NoKey(Algorithm::Es256))));
-    let id = mint.id_token(&client, &live, &beside("openid"), None, now());
+    let id = mint.id_token(&client, &live, &beside("openid"), None, &Map::new(), now());
     assert!(matches!(id, Err(MintFault::NoKey(Algorithm::Rs256))));
 }
 
@@ -284,8 +291,11 @@ fn oc_10_without_openid_in_the_access_token_there_is_no_id_token() {
     // The grant has `openid`; the refresh was narrowed.
     let live = live(|_| ());
     assert!(live.grant().scope.contains("openid"));
-    assert_eq!(mint().id_token(&client, &live, &beside("accounts:read"), None, now()).unwrap(), None);
-    assert!(mint().id_token(&client, &live, &beside("openid accounts:read"), None, now()).unwrap().is_some());
+    let beside = |scope: &str| {
+        mint().id_token(&client, &live, &beside(scope), None, &Map::new(), now()).unwrap().is_some()
+    };
+    assert!(!beside("accounts:read"));
+    assert!(beside("openid accounts:read"));
 }
 
 #[test]
@@ -320,7 +330,8 @@ fn oc_01_id_tokens_are_signed_as_the_client_registered(
 fn at_04_neither_kind_of_token_passes_for_the_other() {
     let client = AuthenticatedClient::for_tests(client());
     let live = live(|_| ());
-    let id = mint().id_token(&client, &live, &beside("openid"), None, now()).unwrap().unwrap();
+    let id = mint().id_token(&client, &live, &beside("openid"), None, &Map::new(), now()).unwrap().unwrap();
+    let id = id.sealed(None).unwrap();
     let keys = keyring().verification_keys();
     assert!(matches!(verify_access_token(&id, keys, ISSUER, now()), Err(OwnTokenFault::Type)));
     let access = minted(&live, &target("openid", &[])).token;

@@ -16,7 +16,7 @@ fn scope(text: &str) -> Scope {
     text.parse().unwrap()
 }
 
-fn code() -> CodeRecord {
+pub(crate) fn code() -> CodeRecord {
     CodeRecord {
         digest: jose::digest::sha256("x"),
         grant: line().grant.id,
@@ -24,6 +24,7 @@ fn code() -> CodeRecord {
         redirect_uri: "https://app.example/cb".into(),
         code_challenge: Some(CHALLENGE.to_owned().try_into().unwrap()),
         nonce: None,
+        dpop_jkt: None,
         issued_at: now(),
         expires_at: now(),
         keep_until: now(),

@@ -45,6 +45,8 @@ fn found() -> FoundAccessToken {
             acr: Some(Acr::CustomerAuthentication),
             amr: vec![Amr::Pwd],
             roles: vec!["account-viewer".into()],
+            cnf: None,
+            delegation: crate::exchange::Delegation::default(),
         },
         digest: None,
         revoked: false,
@@ -335,6 +337,7 @@ fn refresh_record(client: &str) -> RefreshRecord {
         idle_expires_at: now() + Duration::days(1),
         expires_at: now() + Duration::days(1),
         consumed_at: None,
+        dpop_jkt: None,
     }
 }
 
@@ -355,7 +358,7 @@ fn rv_02_another_clients_token_is_left_alone() {
         let mut token = found();
         token.digest = digest;
         token.claims.client_id = "other".parse().unwrap();
-        assert_eq!(revoked(Some(Revocable::Access(token))), nothing);
+        assert_eq!(revoked(Some(Revocable::Access(Box::new(token)))), nothing);
     }
 }
 
@@ -376,7 +379,7 @@ fn rv_03_an_access_token_ends_alone() {
     let mut token = found();
     let expires_at = now() + Duration::seconds(290);
     let jwt = Revocation::Jwt { id: token.claims.jti, expires_at };
-    assert_eq!(revoked(Some(Revocable::Access(token.clone()))), jwt);
+    assert_eq!(revoked(Some(Revocable::Access(Box::new(token.clone())))), jwt);
     token.digest = Some(sha256("a"));
-    assert_eq!(revoked(Some(Revocable::Access(token))), Revocation::AccessToken(sha256("a")));
+    assert_eq!(revoked(Some(Revocable::Access(Box::new(token)))), Revocation::AccessToken(sha256("a")));
 }

@@ -5,7 +5,10 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     checks::tests::{BANK, CARDS, catalogue},
-    client::tests::{client, confidential},
+    client::{
+        Client,
+        tests::{client, confidential},
+    },
     grant::tests::{line, now},
 };
 
@@ -34,8 +37,14 @@ fn case_of(client: Client) -> Case {
     let line = lasting();
     let grant = line.clone().live(&catalogue(), now()).unwrap();
     let issued = now() - days(10);
-    let (token, record) =
-        first_refresh_token(&client, &grant, &TokenPolicy::default(), [1; 32], issued).unwrap();
+    let (token, record) = first_refresh_token(
+        &Sender::for_tests(client.clone()),
+        &grant,
+        &TokenPolicy::default(),
+        [1; 32],
+        issued,
+    )
+    .unwrap();
     Case {
         client,
         request: RefreshRequest { refresh_token: token, scope: None, resources: Vec::new() },
@@ -50,8 +59,8 @@ fn case() -> Case {
 
 impl Case {
     fn run(self) -> Result<Refreshable, RefreshRefusal> {
-        let client = AuthenticatedClient::for_tests(self.client);
-        refresh(&client, &self.request, Some((self.record, self.line)), &catalogue(), now())
+        let sender = Sender::for_tests(self.client);
+        refresh(&sender, &self.request, Some((self.record, self.line)), &catalogue(), now())
     }
 
     fn scope(mut self, scope: &str) -> Result<String, RefreshRefusal> {
@@ -191,7 +200,7 @@ fn bcp_09_bl_04_what_is_over_gives_nothing_and_revokes_nothing(
 
 #[test]
 fn an_unknown_token_gives_nothing() {
-    let client = AuthenticatedClient::for_tests(client());
+    let client = Sender::for_tests(client());
     let refused = refresh(&client, &case().request, None, &catalogue(), now()).unwrap_err();
     assert_eq!(refused, RefreshRefusal { fault: RefreshFault::Unknown, revoke: None });
 }
@@ -292,7 +301,8 @@ fn ri_01_resource_only_narrows() {
 fn a_first_token_is_for_clients_that_may_refresh() {
     let grant = lasting().live(&catalogue(), now()).unwrap();
     let policy = TokenPolicy::default();
-    let (token, record) = first_refresh_token(&client(), &grant, &policy, [7; 32], now()).unwrap();
+    let (token, record) =
+        first_refresh_token(&Sender::for_tests(client()), &grant, &policy, [7; 32], now()).unwrap();
     assert_eq!(record.digest, sha256(token.expose()));
     assert_eq!((record.grant, record.client.as_str()), (grant.grant().id, "app"));
     assert_eq!(record.idle_expires_at, now() + days(30));
@@ -300,7 +310,7 @@ fn a_first_token_is_for_clients_that_may_refresh() {
     assert_eq!((record.issued_at, record.consumed_at), (now(), None));
     let mut never = client();
     never.grant_types.remove(&GrantType::RefreshToken);
-    assert!(first_refresh_token(&never, &grant, &policy, [7; 32], now()).is_none());
+    assert!(first_refresh_token(&Sender::for_tests(never), &grant, &policy, [7; 32], now()).is_none());
 }
 
 /// Consent, session and grant each bound what is issued below them.
@@ -317,7 +327,8 @@ fn refresh_lifetimes_never_outlive_consent(#[case] change: fn(&mut GrantLine)) {
     let end = now() + days(3);
     let grant = line.clone().live(&catalogue(), now()).unwrap();
     let policy = TokenPolicy::default();
-    let (_, first) = first_refresh_token(&client(), &grant, &policy, [7; 32], now()).unwrap();
+    let (_, first) =
+        first_refresh_token(&Sender::for_tests(client()), &grant, &policy, [7; 32], now()).unwrap();
     assert_eq!((first.idle_expires_at, first.expires_at), (end, end));
 
     // A token from before the consent was shortened.

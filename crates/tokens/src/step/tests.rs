@@ -87,6 +87,7 @@ struct Case {
     user: User,
     enrolled: bool,
     consent: Option<ConsentRecord>,
+    chosen: Option<SessionId>,
     bank: SecondFactorPolicy,
 }
 
@@ -100,6 +101,7 @@ fn case() -> Case {
         user: user(),
         enrolled: false,
         consent: Some(consent_record()),
+        chosen: None,
         bank: SecondFactorPolicy::IfEnrolled,
     }
 }
@@ -156,12 +158,15 @@ impl Case {
             session: self.session.as_ref().map(|session| (session, &self.user)),
             enrolled: self.enrolled,
             consent: self.consent.as_ref(),
+            chosen: self.chosen,
         }
     }
 
     fn next(&self) -> Step {
         let (sessions, catalogue) = (SessionPolicy::default(), catalogue());
-        let policy = StepPolicy { second_factor: self.bank, sessions: &sessions, catalogue: &catalogue };
+        let subjects = SubjectKey::for_tests();
+        let policy =
+            StepPolicy { second_factor: self.bank, sessions: &sessions, catalogue: &catalogue, subjects };
         next_step(&self.validated(), &self.situation(), &policy, now())
     }
 
@@ -171,7 +176,9 @@ impl Case {
 
     fn account(&self) -> &'static str {
         let (sessions, catalogue) = (SessionPolicy::default(), catalogue());
-        let policy = StepPolicy { second_factor: self.bank, sessions: &sessions, catalogue: &catalogue };
+        let subjects = SubjectKey::for_tests();
+        let policy =
+            StepPolicy { second_factor: self.bank, sessions: &sessions, catalogue: &catalogue, subjects };
         match account_step(&self.situation(), &policy, now()) {
             AccountStep::Login => "login",
             AccountStep::SecondFactor => "second factor",
@@ -184,6 +191,7 @@ impl Case {
 fn name(step: &Step) -> &'static str {
     match step {
         Step::Login => "login",
+        Step::SelectAccount => "select account",
         Step::SecondFactor => "second factor",
         Step::Enrol => "enrol",
         Step::Consent(_) => "consent",
@@ -299,13 +307,56 @@ fn oc_05_oc_15_prompt_none_gives_no_offline_access_that_was_not_consented() {
 }
 
 #[rstest]
-#[case(Prompt::Login)]
-#[case(Prompt::SelectAccount)]
-fn oc_06_prompt_login_and_select_account_ask_who_is_there(#[case] prompt: Prompt) {
+#[case(Prompt::Login, "login")]
+#[case(Prompt::SelectAccount, "select account")]
+fn oc_06_prompt_login_and_select_account_ask_who_is_there(#[case] prompt: Prompt, #[case] page: &str) {
     let mut case = Case::with(|case| case.prompt(prompt));
-    assert_eq!(case.says(), "login");
+    assert_eq!(case.says(), page);
     case.sign_in();
     assert_eq!(case.says(), "issue", "and only once");
+    case.session = None;
+    assert_eq!(case.says(), "login", "there is nobody to choose");
+}
+
+#[test]
+fn oc_06_a_chosen_account_goes_on_and_another_ones_session_does_not() {
+    let mut case = Case::with(|case| case.prompt(Prompt::SelectAccount));
+    case.chosen = Some(session().id);
+    assert_eq!(case.says(), "issue");
+    case.session().id = SessionId(Uuid::from_u128(44));
+    assert_eq!(case.says(), "select account", "another tab signed somebody else in");
+}
+
+#[test]
+fn oc_06_prompts_add_up_choose_sign_in_consent() {
+    let mut case = Case::with(|case| {
+        case.prompt(Prompt::SelectAccount);
+        case.prompt(Prompt::Login);
+        case.prompt(Prompt::Consent);
+    });
+    assert_eq!(case.says(), "select account");
+    case.chosen = Some(session().id);
+    assert_eq!(case.says(), "login");
+    case.sign_in();
+    assert_eq!(case.says(), "consent");
+}
+
+#[test]
+fn oc_04_oc_06_a_chosen_account_is_no_recent_login() {
+    let mut case = Case::with(|case| case.prompt(Prompt::SelectAccount));
+    case.request.max_age = Some(1);
+    assert_eq!(case.says(), "select account");
+    case.chosen = Some(session().id);
+    assert_eq!(case.says(), "login");
+}
+
+#[test]
+fn oc_06_oc_09_nobody_chooses_an_account_that_the_client_does_not_mean() {
+    let case = Case::with(|case| {
+        case.prompt(Prompt::SelectAccount);
+        case.hint = Hint::Subject(BOB);
+    });
+    assert_eq!(case.says(), "login");
 }
 
 #[test]

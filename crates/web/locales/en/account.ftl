@@ -53,3 +53,16 @@ account-notice-second-factor = Two-step sign-in is on.
 account-notice-codes = You have new recovery codes. The earlier ones no longer work.
 account-notice-session = The session was ended.
 account-notice-withdrawn = Access was withdrawn. The app can no longer use it.
+
+## Signing in with a bank or an employer
+
+account-upstreams = Sign in with another bank or your employer
+account-upstreams-note = Whoever can sign in to a connected account can sign in here.
+account-upstream-since = Connected since { $date }
+account-upstream-link = Connect
+account-upstream-unlink = Disconnect
+account-notice-linked = Your account there is now connected: you can sign in with it.
+account-notice-unlinked = That account is no longer connected.
+account-notice-link-taken = Nothing was connected: that account belongs to somebody else here, or you have connected another one there.
+account-notice-link-failed = Nothing was connected. Please try again.
+account-notice-only-way = You have no password here, so this is your only way to sign in. Nothing was changed.

@@ -9,6 +9,7 @@ new-tab = (opens in a new tab)
 
 field-username = Username
 field-password = Password
+field-realm = Email address at your bank or employer
 field-otp = 6-digit code
 field-recovery-code = Recovery code
 field-current-password = Current password

@@ -3,6 +3,7 @@
 consent-title = { $client } asks for access
 consent-lede = { $client } wants to connect to { $bank } on your behalf. Please read what it asks for, then decide.
 consent-lede-widening = You have let { $client } use some of your information at { $bank } since { $date }. Now it asks for more; what is added is marked “New”.
+consent-document = It calls itself { $client }. { $bank } has not checked that; all that is sure is that it is run by { $host }.
 consent-signed-in = Signed in as { $name }
 consent-switch = Not you?
 consent-may = What { $client } may do

@@ -8,6 +8,10 @@ sign-out-asked = { $client } asks to sign you out at { $bank }, where you are si
 sign-out-note = Apps that you connected keep the access you gave them.
 sign-out-submit = Sign out
 sign-out-stay = Stay signed in
+signing-out-title = Signing you out
+signing-out-lede = Your session at { $bank } has ended. Apps that you signed in to with it are being told.
+signing-out-continue = Continue
+signing-out-frame = Sign-out at an app
 signed-out-title = You are signed out
 signed-out-lede = Your session at { $bank } has ended.
 signed-out-note = On a shared computer, also close the browser.
@@ -38,3 +42,20 @@ problem-reference = Reference
 form-post-title = Going back to { $client }
 form-post-lede = You are being taken back to { $client }. If nothing happens, press the button.
 form-post-continue = Continue
+
+## Devices
+
+device-code-title = Connect a device
+device-code-lede = Type the code that your device shows.
+device-code-label = Code
+device-code-submit = Continue
+device-code-wrong = No device waits for this code. Compare it with the one on your device, or start again there.
+device-confirm-title = Is this your device?
+device-confirm-lede = { $client } asks for access to your accounts at { $bank } from a device that shows this code:
+device-confirm-warning = Go on only if you started this yourself and see the same code on your own device now. If somebody sent you the code or read it to you, stop: they want your access. { $bank } never asks for such a code.
+device-confirm-submit = The codes are the same
+device-confirm-other = Not my device
+device-done-title = Done
+device-done-lede = You allowed { $client }. Go on at your device.
+device-denied-title = Nothing was allowed
+device-denied-lede = { $client } gets no access. You can close this page.

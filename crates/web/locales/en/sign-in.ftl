@@ -52,3 +52,24 @@ codes-note = Print them, write them down, or keep them in a password manager. Ke
 codes-for = { $bank } · recovery codes of { $username } · { $date }
 codes-once = Each code works once. They are shown only now; earlier codes no longer work.
 codes-saved = I have saved them
+
+## With a bank or an employer
+
+sign-in-upstreams = Or sign in with
+sign-in-realm-submit = Continue
+sign-in-upstream-denied = You were not signed in there. You can try again, or sign in here.
+sign-in-upstream-unavailable = That provider cannot be reached at the moment. Please try again later, or sign in here.
+sign-in-upstream-failed = The answer of that provider was not accepted. Please try again.
+sign-in-upstream-not-fresh = You were asked to sign in once more, and that provider did not ask you. Please try again.
+sign-in-upstream-not-linked = Your account there is not connected to an account here. Sign in here with your password, then connect it on your account page.
+sign-in-upstream-no-provider = No bank or employer is known for that address. Please sign in here.
+
+## Choosing an account
+
+select-account-title = Choose an account
+select-account-lede = to continue to { $client }
+select-account-who = Signed in here
+select-account-since = Since
+select-account-continue = Continue as { $name }
+select-account-another = Use another account
+select-account-note = With another account, { $username } is signed out of this browser first.

@@ -52,3 +52,16 @@ account-notice-second-factor = 已啟用兩步驟登入。
 account-notice-codes = 已產生新的復原碼，先前的復原碼已失效。
 account-notice-session = 工作階段已結束。
 account-notice-withdrawn = 已撤回權限，該應用程式無法再使用。
+
+## Signing in with a bank or an employer
+
+account-upstreams = 透過其他銀行或雇主登入
+account-upstreams-note = 能登入已連結帳戶的人，也能登入此處。
+account-upstream-since = 自 { $date } 起連結
+account-upstream-link = 連結
+account-upstream-unlink = 取消連結
+account-notice-linked = 已連結您在該機構的帳戶，您可以用它登入。
+account-notice-unlinked = 該帳戶已取消連結。
+account-notice-link-taken = 未進行連結：該帳戶已屬於此處的其他人，或您已連結該機構的另一個帳戶。
+account-notice-link-failed = 未進行連結。請再試一次。
+account-notice-only-way = 您在此沒有密碼，這是您唯一的登入方式，因此未作變更。

@@ -9,6 +9,7 @@ new-tab = （在新分頁開啟）
 
 field-username = 使用者名稱
 field-password = 密碼
+field-realm = 您在銀行或雇主的電子郵件地址
 field-otp = 6 位數驗證碼
 field-recovery-code = 復原碼
 field-current-password = 目前的密碼

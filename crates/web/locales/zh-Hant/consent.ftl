@@ -3,6 +3,7 @@
 consent-title = { $client } 要求存取權限
 consent-lede = { $client } 希望代表您連結 { $bank }。請先閱讀它所要求的內容，再做決定。
 consent-lede-widening = 自 { $date } 起，您已允許 { $client } 使用您在 { $bank } 的部分資料。現在它要求更多權限，新增的部分標示為「新」。
+consent-document = 此應用程式自稱「{ $client }」，{ $bank } 並未查證；唯一可確定的是，它由 { $host } 營運。
 consent-signed-in = 目前登入身分：{ $name }
 consent-switch = 不是您？
 consent-may = { $client } 可以做什麼

@@ -52,3 +52,24 @@ codes-note = 請列印、抄寫，或存放於密碼管理工具。請與手機�
 codes-for = { $bank } · { $username } 的復原碼 · { $date }
 codes-once = 每組復原碼只能使用一次，且只在此時顯示；先前的復原碼已失效。
 codes-saved = 我已保存
+
+## With a bank or an employer
+
+sign-in-upstreams = 或透過以下機構登入
+sign-in-realm-submit = 繼續
+sign-in-upstream-denied = 您未在該機構完成登入。請再試一次，或在此登入。
+sign-in-upstream-unavailable = 目前無法連線至該機構。請稍後再試，或在此登入。
+sign-in-upstream-failed = 該機構的回覆未獲接受。請再試一次。
+sign-in-upstream-not-fresh = 您需要重新登入，但該機構未要求您登入。請再試一次。
+sign-in-upstream-not-linked = 您在該機構的帳戶尚未與此處的帳戶連結。請先用密碼登入，再到帳戶頁面連結。
+sign-in-upstream-no-provider = 找不到與此地址對應的銀行或雇主。請在此登入。
+
+## 選擇帳戶
+
+select-account-title = 選擇帳戶
+select-account-lede = 以繼續使用 { $client }
+select-account-who = 目前登入者
+select-account-since = 登入時間
+select-account-continue = 以 { $name } 的身分繼續
+select-account-another = 使用其他帳戶
+select-account-note = 若使用其他帳戶，會先在此瀏覽器登出 { $username }。

@@ -1,10 +1,11 @@
 //! `/account`: what a person sees and changes about themselves.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Request, State},
+    extract::{FromRequest, FromRequestParts, Path, RawQuery, Request, State},
     response::{IntoResponse, Response},
 };
 use flows::account::{AccountAccess, AccountGate, AccountView, PasswordChangeRefusal, PasswordChanged};
+use flows::federation::links::UpstreamAccount;
 use http::StatusCode;
 use mfa::{PasswordWeakness, Session};
 use protocol::{
@@ -14,21 +15,30 @@ use protocol::{
 
 use crate::{
     App,
-    browser::{Visit, consent::personal_kind},
+    browser::{Visit, consent::personal_kind, federation, interaction, logout::signed_out},
     cookies,
     form::FormBody,
     pages::{
         Account, AccountNotice, AccountProblem, ConnectedApp, Page, ProblemKind, RecoveryCodes,
-        SecondFactorState, SessionEntry, WebLink,
+        SecondFactorState, SessionEntry, UpstreamEntry, WebLink,
     },
     response::see_other,
 };
 
 /// GET: the overview, or the way to it.
-pub async fn get(State(app): State<App>, visit: Visit) -> Response {
+pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let linked = query.as_deref().and_then(|query| query.strip_prefix("linked="));
+    let notice = linked.and_then(|word| match word {
+        "yes" => Some(AccountNotice::Linked),
+        "no" => Some(AccountNotice::Unlinked),
+        "taken" => Some(AccountNotice::LinkTaken),
+        "failed" => Some(AccountNotice::LinkFailed),
+        "only-way" => Some(AccountNotice::OnlyWay),
+        _ => None,
+    });
     match app.service.account_gate(&visit.cookies).await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(AccountGate::Open(access)) => overview(&app, &visit, &access, None, None).await,
+        Ok(AccountGate::Open(access)) => overview(&app, &visit, &access, notice, None).await,
         Ok(gate) => elsewhere(&app, &visit, gate),
     }
 }
@@ -38,7 +48,7 @@ pub async fn login() -> Response {
     see_other("/account")
 }
 
-fn elsewhere(app: &App, visit: &Visit, gate: AccountGate) -> Response {
+pub(super) fn elsewhere(app: &App, visit: &Visit, gate: AccountGate) -> Response {
     match gate {
         AccountGate::Interact { id, browser } => {
             let mut response = see_other(&format!("/interaction/{id}"));
@@ -55,8 +65,8 @@ fn elsewhere(app: &App, visit: &Visit, gate: AccountGate) -> Response {
 
 /// A post with the right token (BCP-16), from a session as strong as the account pages want.
 pub struct Posted {
-    visit: Visit,
-    access: Box<AccountAccess>,
+    pub(super) visit: Visit,
+    pub(super) access: Box<AccountAccess>,
     params: Params,
 }
 
@@ -92,7 +102,7 @@ pub async fn password(State(app): State<App>, posted: Posted) -> Response {
             let access = AccountAccess { csrf, ..*access };
             let changed = Some(AccountNotice::PasswordChanged);
             let mut response = overview(&app, &visit, &access, changed, None).await;
-            cookies::set(&mut response, cookies::session(&app, &session));
+            cookies::start_session(&app, &mut response, &session);
             if let Some(cookie) = device {
                 cookies::set(&mut response, cookies::device(&app, &cookie));
             }
@@ -171,12 +181,12 @@ pub async fn withdraw(State(app): State<App>, Path(id): Path<String>, posted: Po
 /// POST `sign-out`.
 pub async fn sign_out(State(app): State<App>, posted: Posted) -> Response {
     let Posted { visit, access, .. } = posted;
+    let parting = federation::parting(&app, &visit).await;
     match app.service.sign_out(&visit.context, &access.visitor, "by_user").await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(()) => {
-            let mut response = see_other("/signed-out");
-            cookies::set(&mut response, cookies::no_session(&app));
-            response
+        Ok(frames) => {
+            let onward = federation::onward(&app, &visit, parting, None).await;
+            signed_out(&app, visit.frame(&app, &[]), frames, onward)
         }
     }
 }
@@ -194,6 +204,10 @@ async fn overview(
             Ok(view) => view,
             Err(error) => return visit.trouble(app, &error),
         };
+    let upstreams = match app.service.upstream_accounts(visitor).await {
+        Ok(upstreams) => upstreams,
+        Err(error) => return visit.trouble(app, &error),
+    };
     let confirmed_at = totp.and_then(|credential| credential.confirmed_at);
     let user = &visitor.user;
     let frame = visit.frame(app, &[]);
@@ -214,6 +228,7 @@ async fn overview(
                 codes_left: usize::try_from(recovery_codes_left).unwrap_or_default(),
             },
         },
+        upstreams: upstreams.iter().map(|account| upstream_entry(account, &language)).collect(),
         action_password: "/account/password".into(),
         action_totp: "/account/totp".into(),
         action_sign_out: "/account/sign-out".into(),
@@ -224,7 +239,19 @@ async fn overview(
         Some(AccountProblem::Wait { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    Page::with_status(status, page).into_response()
+    interaction::leading_upstream(app, Page::with_status(status, page).into_response())
+}
+
+fn upstream_entry(account: &UpstreamAccount, language: &str) -> UpstreamEntry {
+    let config = account.provider.config();
+    let what = if account.link.is_some() { "unlink" } else { "link" };
+    UpstreamEntry {
+        id: config.id.to_string(),
+        name: config.name(language).to_owned(),
+        since: account.link.as_ref().map(|link| link.linked_at),
+        label: account.link.as_ref().and_then(|link| link.label.clone()),
+        action: format!("/account/upstream/{}/{what}", config.id),
+    }
 }
 
 fn entry(

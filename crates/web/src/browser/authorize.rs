@@ -11,25 +11,26 @@ use tokens::redirect::RedirectFault;
 
 use crate::{
     App,
-    browser::Visit,
+    browser::{Visit, respond::authorization},
     cookies, evidence,
     form::{FormBody, FormFault},
     pages::ProblemKind,
-    response::{authorization, see_other},
+    response::see_other,
 };
 
 /// What a posted request may come to as a query; browsers and our own listener take more.
 const MAX_QUERY: usize = 24 * 1024;
 
 /// GET: decides, redirects, or leads to an interaction.
-pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery) -> Response {
+pub async fn get(State(app): State<App>, mut visit: Visit, RawQuery(query): RawQuery) -> Response {
     let params = match Params::parse(query.unwrap_or_default().as_bytes()) {
         Ok(params) => params,
         Err(fault) => return visit.form_problem(&app, &FormFault::Params(fault)),
     };
+    visit.speak(params.get("ui_locales"));
     match app.service.authorize(&visit.context, &params, &visit.cookies).await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(Authorization::Respond(response)) => authorization(&app, &response, visit.frame(&app, &[])),
+        Ok(Authorization::Respond(response)) => authorization(&app, &visit, &response).await,
         Ok(Authorization::Interact { id, browser }) => {
             let mut response = see_other(&format!("/interaction/{id}"));
             if let Some(cookie) = browser {
@@ -68,6 +69,7 @@ const fn local_reason(fault: RedirectFault) -> (&'static str, &'static str) {
         RedirectFault::UnknownClient => ("invalid_client", "unknown_client"),
         RedirectFault::RedirectUriMissing => ("invalid_request", "redirect_uri_missing"),
         RedirectFault::NotRegistered => ("invalid_request", "redirect_uri_not_registered"),
+        RedirectFault::Reference(_) => ("invalid_request_uri", "request_uri_leads_nowhere"),
     }
 }
 
@@ -78,5 +80,8 @@ const fn local_detail(fault: RedirectFault) -> &'static str {
         RedirectFault::UnknownClient => "invalid_client: client_id is not registered",
         RedirectFault::RedirectUriMissing => "invalid_request: redirect_uri is missing or repeated",
         RedirectFault::NotRegistered => "invalid_request: redirect_uri is not registered for this client",
+        RedirectFault::Reference(_) => {
+            "invalid_request_uri: request_uri is unknown, expired, used, or of another client"
+        }
     }
 }

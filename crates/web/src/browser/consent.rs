@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use consent::{ConsentAsk, ConsentGroup, ConsentItem};
 use flows::interaction::Interaction;
-use protocol::claims::{StandardClaims, claims_of_scope};
+use protocol::claims::{StandardClaims, claim_of_entry, claims_of_entry};
 use serde_json::Value;
 use tokens::client::Client;
 use url::Url;
@@ -37,7 +37,7 @@ pub(super) fn page(app: &App, visit: &Visit, interaction: &Interaction, ask: &Co
         csrf: interaction.csrf.expose().to_owned(),
         action_consent: format!("/interaction/{id}/consent"),
         action_switch: Some(format!("/interaction/{id}/switch")),
-        client: card(client),
+        client: card(app, client),
         signed_in_as: user.claims.name.clone().unwrap_or_else(|| user.username.as_str().to_owned()),
         groups: ask.groups().iter().filter_map(|group| resource_group(group, &language)).collect(),
         personal: personal(ask, &user.claims),
@@ -65,13 +65,14 @@ fn lifetime(app: &App, client: &Client) -> Option<TimeDelta> {
     }
 }
 
-fn card(client: &Client) -> ClientCard {
+pub(super) fn card(app: &App, client: &Client) -> ClientCard {
     let link = |text: &Option<String>| text.as_deref().and_then(WebLink::parse);
     ClientCard {
         name: client.name.clone(),
         homepage: link(&client.links.home),
         policy: link(&client.links.policy),
         terms: link(&client.links.terms),
+        document_host: app.service.document_host(client),
     }
 }
 
@@ -116,7 +117,7 @@ fn personal(ask: &ConsentAsk, claims: &StandardClaims) -> Vec<PersonalData> {
     items
         .filter_map(|item| {
             let kind = personal_kind(item.definition.name.as_str())?;
-            let names = claims_of_scope(item.definition.name.as_str());
+            let names = claims_of_entry(item.definition.name.as_str());
             let values =
                 names.iter().filter_map(|name| Some(((*name).to_owned(), shown(document.get(*name)?)?)));
             Some(PersonalData { kind, values: values.collect(), new: item.new })
@@ -132,7 +133,7 @@ pub(super) fn personal_kind(scope: &str) -> Option<PersonalKind> {
         "email" => Some(PersonalKind::Email),
         "phone" => Some(PersonalKind::Phone),
         "address" => Some(PersonalKind::Address),
-        _ => None,
+        entry => claim_of_entry(entry).map(PersonalKind::Claim),
     }
 }
 

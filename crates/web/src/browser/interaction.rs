@@ -1,13 +1,14 @@
 //! `/interaction/{id}`: the pages on the way from a request to a code.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Request, State},
+    extract::{FromRequest, FromRequestParts, Path, RawQuery, Request, State},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flows::{
     FlowError,
     enrolment::EnrolmentAnswer,
+    federation::UpstreamProblem,
     interaction::{Interaction, Shown},
     second_factor::Factor,
     sign_in::{CredentialAnswer, CredentialRefusal, SignedIn},
@@ -22,33 +23,44 @@ use protocol::{
 
 use crate::{
     App,
-    browser::{Visit, consent},
+    browser::{Visit, consent, respond::authorization, select_account},
     cookies,
     form::FormBody,
-    headers::FormTarget,
+    headers::{FormTarget, UpstreamTargets},
     pages::{
         AskingApp, CodeProblem, Enrol, EnrolProblem, Frame, Page, RecoveryCodes, SecondFactor, SignIn,
-        SignInNotice, SignInProblem,
+        SignInNotice, SignInProblem, UpstreamChoice,
     },
-    response::{authorization, see_other},
+    response::see_other,
 };
 
 /// GET: what comes next.
-pub async fn get(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Response {
+pub async fn get(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let Ok(id) = id.parse() else { return visit.not_found(&app) };
-    let shown = app.service.show(&visit.context, id, &visit.cookies).await;
-    render(&app, &visit, shown)
+    let problem = query.as_deref().and_then(|query| query.strip_prefix("upstream=")?.parse().ok());
+    match app.service.show(&visit.context, id, &visit.cookies).await {
+        Ok(Shown::SignIn(interaction)) => {
+            sign_in_page(&app, &visit, &interaction, problem.map(Failed::Upstream).as_ref())
+        }
+        shown => render(&app, &visit, shown).await,
+    }
 }
 
 /// Shows an outcome, whatever it is.
-fn render(app: &App, visit: &Visit, shown: Result<Shown, FlowError>) -> Response {
+pub(super) async fn render(app: &App, visit: &Visit, shown: Result<Shown, FlowError>) -> Response {
     match shown {
         Err(error) => visit.trouble(app, &error),
         Ok(Shown::SignIn(interaction)) => sign_in_page(app, visit, &interaction, None),
+        Ok(Shown::SelectAccount(interaction)) => select_account::page(app, visit, &interaction),
         Ok(Shown::SecondFactor(interaction)) => second_factor_page(app, visit, &interaction, None),
         Ok(Shown::Enrol(interaction, enrolment)) => enrol_page(app, visit, &interaction, &enrolment, None),
         Ok(Shown::Consent(interaction, ask)) => consent::page(app, visit, &interaction, &ask),
-        Ok(Shown::Respond(response)) => authorization(app, &response, visit.frame(app, &[])),
+        Ok(Shown::Respond(response)) => authorization(app, visit, &response).await,
         Ok(Shown::Account) => see_other("/account"),
         Ok(Shown::Refused(refusal)) => visit.interaction_refused(app, &refusal),
     }
@@ -57,10 +69,10 @@ fn render(app: &App, visit: &Visit, shown: Result<Shown, FlowError>) -> Response
 /// A post to an interaction: who, its id, its fields, its token. The token is checked by the flow,
 /// together with everything else about the interaction.
 pub struct Posted {
-    visit: Visit,
-    id: InteractionId,
-    params: Params,
-    csrf: CsrfToken,
+    pub(super) visit: Visit,
+    pub(super) id: InteractionId,
+    pub(super) params: Params,
+    pub(super) csrf: CsrfToken,
 }
 
 impl FromRequest<App> for Posted {
@@ -86,9 +98,9 @@ pub async fn login(State(app): State<App>, posted: Posted) -> Response {
     let answer = app.service.sign_in(&visit.context, id, &visit.cookies, &csrf, (username, password)).await;
     match answer {
         Ok(CredentialAnswer::Again(interaction, refusal)) => {
-            sign_in_page(&app, &visit, &interaction, Some((username, refusal)))
+            sign_in_page(&app, &visit, &interaction, Some(&Failed::Password(username, refusal)))
         }
-        other => accepted_or(&app, &visit, id, other),
+        other => accepted_or(&app, &visit, id, other).await,
     }
 }
 
@@ -111,12 +123,12 @@ async fn factor(app: &App, posted: Posted, factor: Factor) -> Response {
         Ok(CredentialAnswer::Again(interaction, refusal)) => {
             second_factor_page(app, &visit, &interaction, Some((&factor, refusal)))
         }
-        other => accepted_or(app, &visit, id, other),
+        other => accepted_or(app, &visit, id, other).await,
     }
 }
 
 /// 303 to what comes next, with the new session; or whatever else is to be shown.
-fn accepted_or(
+async fn accepted_or(
     app: &App,
     visit: &Visit,
     id: InteractionId,
@@ -125,12 +137,12 @@ fn accepted_or(
     match answer {
         Err(error) => visit.trouble(app, &error),
         Ok(CredentialAnswer::Accepted(signed_in)) => go_on(app, id, Some(&signed_in)),
-        Ok(CredentialAnswer::Elsewhere(shown)) => render(app, visit, Ok(*shown)),
+        Ok(CredentialAnswer::Elsewhere(shown)) => render(app, visit, Ok(*shown)).await,
         Ok(CredentialAnswer::Again(interaction, _)) => sign_in_page(app, visit, &interaction, None),
     }
 }
 
-fn go_on(app: &App, id: InteractionId, signed_in: Option<&SignedIn>) -> Response {
+pub(super) fn go_on(app: &App, id: InteractionId, signed_in: Option<&SignedIn>) -> Response {
     let mut response = see_other(&format!("/interaction/{id}"));
     if let Some(signed_in) = signed_in {
         cookies::sign_in(app, &mut response, signed_in);
@@ -145,7 +157,7 @@ pub async fn enrol(State(app): State<App>, posted: Posted) -> Response {
     let code = OneTimePassword::new(params.get("otp").unwrap_or_default());
     match app.service.enrol(&visit.context, id, &visit.cookies, &csrf, &code).await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(EnrolmentAnswer::Elsewhere(shown)) => render(&app, &visit, Ok(*shown)),
+        Ok(EnrolmentAnswer::Elsewhere(shown)) => render(&app, &visit, Ok(*shown)).await,
         Ok(EnrolmentAnswer::Again(_, _, CredentialRefusal::Wait(seconds))) => visit.wait(&app, seconds),
         Ok(EnrolmentAnswer::Again(interaction, enrolment, CredentialRefusal::Wrong)) => {
             enrol_page(&app, &visit, &interaction, &enrolment, Some(EnrolProblem::Wrong))
@@ -184,14 +196,14 @@ pub async fn decide(State(app): State<App>, posted: Posted) -> Response {
         Some("deny") => app.service.deny(context, id, cookies, &csrf).await,
         _ => app.service.show(context, id, cookies).await,
     };
-    render(&app, &visit, shown)
+    render(&app, &visit, shown).await
 }
 
 /// POST `cancel`: the person gives up (F2-32).
 pub async fn cancel(State(app): State<App>, posted: Posted) -> Response {
     let Posted { visit, id, csrf, .. } = posted;
     let shown = app.service.deny(&visit.context, id, &visit.cookies, &csrf).await;
-    render(&app, &visit, shown)
+    render(&app, &visit, shown).await
 }
 
 /// POST `switch`: somebody else sits here; sign out and ask who.
@@ -202,7 +214,7 @@ pub async fn switch(State(app): State<App>, posted: Posted) -> Response {
         Ok(Some(refusal)) => visit.interaction_refused(&app, &refusal),
         Ok(None) => {
             let mut response = go_on(&app, id, None);
-            cookies::set(&mut response, cookies::no_session(&app));
+            cookies::end_session(&app, &mut response);
             response
         }
     }
@@ -214,7 +226,7 @@ pub(super) fn frame(app: &App, visit: &Visit, interaction: &Interaction) -> Fram
     visit.frame(app, locales)
 }
 
-fn asking_app(interaction: &Interaction) -> Option<AskingApp> {
+pub(super) fn asking_app(interaction: &Interaction) -> Option<AskingApp> {
     let client = interaction.client()?;
     let action_cancel = format!("/interaction/{}/cancel", interaction.record.id);
     Some(AskingApp { name: client.name.clone(), action_cancel })
@@ -237,36 +249,89 @@ fn seconds(seconds: i64) -> u64 {
     u64::try_from(seconds).unwrap_or(1)
 }
 
+/// Why the sign-in page is shown again.
+enum Failed<'a> {
+    /// What was typed, and what is wrong with it.
+    Password(&'a str, CredentialRefusal),
+    /// A provider's answer.
+    Upstream(UpstreamProblem),
+}
+
 fn sign_in_page(
     app: &App,
     visit: &Visit,
     interaction: &Interaction,
-    failed: Option<(&str, CredentialRefusal)>,
+    failed: Option<&Failed<'_>>,
 ) -> Response {
-    let (status, error) = match failed.map(|(_, refusal)| refusal) {
+    let (status, error) = match failed {
         None => (StatusCode::OK, None),
-        Some(CredentialRefusal::Wrong) => (StatusCode::FORBIDDEN, Some(SignInProblem::Rejected)),
-        Some(CredentialRefusal::Wait(wait)) => {
-            (StatusCode::TOO_MANY_REQUESTS, Some(SignInProblem::Wait { seconds: seconds(wait) }))
+        Some(Failed::Password(_, CredentialRefusal::Wrong)) => {
+            (StatusCode::FORBIDDEN, Some(SignInProblem::Rejected))
         }
+        Some(Failed::Password(_, CredentialRefusal::Wait(wait))) => {
+            (StatusCode::TOO_MANY_REQUESTS, Some(SignInProblem::Wait { seconds: seconds(*wait) }))
+        }
+        Some(Failed::Upstream(problem)) => (StatusCode::OK, Some(SignInProblem::Upstream(problem.as_str()))),
+    };
+    let typed = match failed {
+        Some(Failed::Password(typed, _)) => Some(*typed),
+        _ => None,
     };
     let hint = interaction.request().and_then(|request| request.login_hint.as_deref());
     let known = interaction.visitor.as_ref().map(|visitor| visitor.user.username.as_str());
-    let username = failed.map(|(typed, _)| typed).or(hint).or(known).unwrap_or_default();
+    let username = typed.or(hint).or(known).unwrap_or_default();
+    let frame = frame(app, visit, interaction);
+    let id = interaction.record.id;
     let page = SignIn {
-        frame: frame(app, visit, interaction),
         csrf: interaction.csrf.expose().to_owned(),
-        action_login: format!("/interaction/{}/login", interaction.record.id),
+        action_login: format!("/interaction/{id}/login"),
         app: asking_app(interaction),
         username: username.chars().take(255).collect(),
         notice: interaction.visitor.is_some().then_some(SignInNotice::Again),
         error,
+        upstreams: upstream_choices(app, interaction, &frame, username),
+        action_realm: app
+            .service
+            .upstreams()
+            .iter()
+            .any(|provider| !provider.config().domains.is_empty())
+            .then(|| format!("/interaction/{id}/realm")),
+        frame,
     };
     let response = leading_to_client(Page::with_status(status, page).into_response(), interaction);
+    let response = leading_upstream(app, response);
     match failed {
-        Some((_, CredentialRefusal::Wait(wait))) => waiting(response, wait),
+        Some(Failed::Password(_, CredentialRefusal::Wait(wait))) => waiting(response, *wait),
         _ => response,
     }
+}
+
+/// The providers of the list, those first that the name belongs to by its domain; hidden ones only then.
+fn upstream_choices(
+    app: &App,
+    interaction: &Interaction,
+    frame: &Frame,
+    username: &str,
+) -> Vec<UpstreamChoice> {
+    let providers = app.service.upstreams().iter().map(|provider| provider.config());
+    let (home, others): (Vec<_>, Vec<_>) = providers.partition(|config| config.answers_for(username));
+    let shown = home.into_iter().chain(others.into_iter().filter(|config| !config.hidden));
+    shown
+        .map(|config| UpstreamChoice {
+            id: config.id.to_string(),
+            name: config.name(frame.language.tag()).to_owned(),
+            action: format!("/interaction/{}/upstream/{}", interaction.record.id, config.id),
+        })
+        .collect()
+}
+
+/// Lets the answer to a form lead to upstream providers (BCP-22).
+pub(super) fn leading_upstream(app: &App, mut response: Response) -> Response {
+    let origins: Vec<_> = app.service.upstreams().iter().flat_map(|provider| provider.origins()).collect();
+    if !origins.is_empty() {
+        response.extensions_mut().insert(UpstreamTargets(origins));
+    }
+    response
 }
 
 fn second_factor_page(

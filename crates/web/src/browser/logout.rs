@@ -7,14 +7,15 @@ use axum::{
 use flows::logout::Logout;
 use http::StatusCode;
 use protocol::{logout::EndSessionRequest, params::Params, secret::CsrfToken, uri::RedirectUri};
+use tokens::logout::LogoutFrame;
 
 use crate::{
     App,
-    browser::Visit,
+    browser::{Visit, federation, interaction},
     cookies,
     form::{FormBody, FormFault},
-    headers::FormTarget,
-    pages::{Field, Page, ProblemKind, SignOut, SignedOut},
+    headers::{FormTarget, FrameSources},
+    pages::{Field, Frame, Page, ProblemKind, SignOut, SignedOut, SigningOut},
     response::see_other,
 };
 
@@ -47,6 +48,7 @@ async fn end(app: &App, visit: &Visit, params: &Params) -> Response {
         }
     };
     let confirmed = params.get("csrf").map(CsrfToken::new);
+    let parting = federation::parting(app, visit).await;
     match app.service.logout(&visit.context, &request, &visit.cookies, confirmed.as_ref()).await {
         Err(error) => visit.trouble(app, &error),
         Ok(Logout::Confirm { client, csrf, username, redirect }) => {
@@ -64,14 +66,29 @@ async fn end(app: &App, visit: &Visit, params: &Params) -> Response {
             if let Some(source) = redirect.as_deref().and_then(RedirectUri::csp_source) {
                 response.extensions_mut().insert(FormTarget(source));
             }
-            response
+            interaction::leading_upstream(app, response)
         }
-        Ok(Logout::Done { redirect }) => {
-            let mut response = see_other(redirect.as_deref().unwrap_or("/signed-out"));
-            cookies::set(&mut response, cookies::no_session(app));
-            response
+        Ok(Logout::Done { redirect, frames }) => {
+            let redirect = federation::onward(app, visit, parting, redirect).await;
+            signed_out(app, visit.frame(app, &request.ui_locales), frames, redirect)
         }
     }
+}
+
+/// After the end of a session: to where the person goes on, past the page that tells apps of it where
+/// some want to be told so (FL-01).
+pub fn signed_out(app: &App, frame: Frame, frames: Vec<LogoutFrame>, onward: Option<String>) -> Response {
+    let onward = onward.unwrap_or_else(|| "/signed-out".to_owned());
+    let mut response = if frames.is_empty() {
+        see_other(&onward)
+    } else {
+        let (frames, sources) = frames.into_iter().map(|frame| (frame.url, frame.source)).unzip();
+        let mut response = Page::new(SigningOut { frame, frames, onward }).into_response();
+        response.extensions_mut().insert(FrameSources(sources));
+        response
+    };
+    cookies::end_session(app, &mut response);
+    response
 }
 
 /// What the confirmation must carry on.
@@ -86,7 +103,7 @@ fn fields(request: &EndSessionRequest) -> Vec<Field> {
 }
 
 /// GET `/signed-out`.
-pub async fn signed_out(State(app): State<App>, visit: Visit) -> Response {
+pub async fn signed_out_page(State(app): State<App>, visit: Visit) -> Response {
     let page = SignedOut { frame: visit.frame(&app, &[]), back: None, sign_in: Some("/account".to_owned()) };
     Page::new(page).into_response()
 }

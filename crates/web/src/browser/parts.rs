@@ -4,7 +4,10 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use flows::{FlowError, RequestContext, interaction::InteractionRefusal, visitor::Cookies};
+use flows::{
+    FlowError, RequestContext, interaction::InteractionRefusal, session_state::browser_state,
+    visitor::Cookies,
+};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use protocol::CorrelationId;
 
@@ -16,6 +19,9 @@ use crate::{
     response,
 };
 
+/// So many languages are heard; nobody reads more.
+const MAX_LOCALES: usize = 20;
+
 /// A person's request: who asks, with which cookies, in which language.
 #[derive(Clone, Debug)]
 pub struct Visit {
@@ -25,6 +31,10 @@ pub struct Visit {
     pub cookies: Cookies,
     /// What the browser says of the person's languages.
     accept_language: Option<String>,
+    /// What the request at hand says of them.
+    ui_locales: Vec<String>,
+    /// The browser state that it holds.
+    state: Option<String>,
 }
 
 impl FromRequestParts<App> for Visit {
@@ -35,14 +45,28 @@ impl FromRequestParts<App> for Visit {
         let accept_language =
             parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let accept_language = accept_language.map(str::to_owned);
-        Ok(Self { context, cookies: cookies::read(app, &parts.headers), accept_language })
+        let state = cookies::read_state(app, &parts.headers);
+        Ok(Self {
+            context,
+            cookies: cookies::read(app, &parts.headers),
+            accept_language,
+            ui_locales: Vec::new(),
+            state,
+        })
     }
 }
 
 impl Visit {
+    /// Takes `ui_locales` of the request for pages that nothing else says a language of (OC-07).
+    pub fn speak(&mut self, ui_locales: Option<&str>) {
+        let words = ui_locales.unwrap_or_default().split_whitespace();
+        self.ui_locales = words.take(MAX_LOCALES).map(str::to_owned).collect();
+    }
+
     /// The frame of a page, in the first language that is both wanted and there. `ui_locales` of
     /// the request goes before the browser's own wish.
     pub fn frame(&self, app: &App, ui_locales: &[String]) -> Frame {
+        let ui_locales = if ui_locales.is_empty() { &self.ui_locales } else { ui_locales };
         let wanted = (!ui_locales.is_empty()).then(|| ui_locales.join(" "));
         Frame {
             bank: app.config.bank_name.clone(),
@@ -52,6 +76,15 @@ impl Visit {
                 self.accept_language.as_deref(),
                 app.config.language,
             ),
+        }
+    }
+
+    /// The browser state (Session Management §2): that of the session, or what the browser holds where it
+    /// sends no session; empty without both.
+    pub fn browser_state(&self) -> String {
+        match &self.cookies.session {
+            Some(session) => browser_state(session),
+            None => self.state.clone().unwrap_or_default(),
         }
     }
 

@@ -5,12 +5,17 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use flows::{introspect::IntrospectionRefusal, revoke::RevocationRefusal, token::TokenRefusal};
-use http::StatusCode;
+use flows::dpop::NonceOf;
+use flows::{
+    introspect::{Introspected, IntrospectionRefusal},
+    revoke::RevocationRefusal,
+    token::TokenRefusal,
+};
+use http::{HeaderMap, StatusCode, header};
 
 use crate::{
     App,
-    endpoints::authorization,
+    endpoints::{authorization, with_nonce},
     evidence,
     form::FormBody,
     limits::{ClientShare, fields},
@@ -38,21 +43,40 @@ pub async fn token(State(app): State<App>, Caller(context): Caller, request: Req
             json_error(wire::token(&refusal), basic)
         }
     };
-    share.tell(response)
+    with_nonce(&app, NonceOf::AuthorizationServer, share.tell(response))
 }
 
-/// POST `/introspect` (RFC 7662 §2).
+/// What a resource server names in `Accept` that wants a signed answer (RFC 9701 §4).
+const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
+
+/// Whether the header names that media type, and not with the weight that means never. A wildcard does
+/// not ask for it.
+fn wants_signature(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(INTROSPECTION_JWT));
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        named && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
+}
+
+/// POST `/introspect` (RFC 7662 §2, RFC 9701).
 pub async fn introspect(State(app): State<App>, Caller(context): Caller, request: Request) -> Response {
+    let signed = wants_signature(request.headers());
     let header = authorization(request.headers()).map(str::to_owned);
     let FormBody(body) = match FormBody::read(request, &app).await {
         Ok(body) => body,
         Err(fault) => return form_error(&fault),
     };
-    let answer = app.service.introspect(&context, header.as_deref(), &body).await;
+    let answer = app.service.introspect(&context, header.as_deref(), &body, signed).await;
     evidence::introspection(&answer);
     match answer {
         Err(error) => trouble(&error),
-        Ok(Ok(response)) => Json(response).into_response(),
+        Ok(Ok(Introspected { token: Some(token), .. })) => {
+            ([(header::CONTENT_TYPE, INTROSPECTION_JWT)], token).into_response()
+        }
+        Ok(Ok(Introspected { response, token: None })) => Json(response).into_response(),
         Ok(Err(refusal)) => {
             let basic = matches!(refusal, IntrospectionRefusal::Unauthenticated { .. });
             json_error(wire::introspection(&refusal), basic)

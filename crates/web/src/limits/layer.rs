@@ -26,7 +26,7 @@ impl Limits {
 
 /// Answers 429: JSON for programs, a page for people. No body is read before.
 pub async fn refuse(app: &App, class: Class, request: Request, standing: Standing) -> Response {
-    if class == Class::Endpoint {
+    if matches!(class, Class::Endpoint | Class::Registration) {
         return fields::refusal(wire::limited("address"), standing.reset);
     }
     let (mut parts, _) = request.into_parts();

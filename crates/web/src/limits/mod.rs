@@ -42,6 +42,7 @@ pub struct Limits {
     guesses: Option<Limiter<u32>>,
     pages: Option<Limiter<u32>>,
     endpoints: Option<Limiter<u32>>,
+    registrations: Option<Limiter<u32>>,
     clients: Option<Limiter<ClientId>>,
 }
 
@@ -54,6 +55,7 @@ impl Limits {
             guesses: policy.guesses.map(|n| by_address(Class::Guess, n)),
             pages: policy.pages.map(|n| by_address(Class::Page, n)),
             endpoints: policy.endpoints.map(|n| by_address(Class::Endpoint, n)),
+            registrations: policy.registrations.map(|n| by_address(Class::Registration, n)),
             clients: policy.clients.map(|n| Limiter::new("client", n, timer)),
             policy,
         }
@@ -66,6 +68,7 @@ impl Limits {
             Class::Guess => self.guesses.as_ref(),
             Class::Page => self.pages.as_ref(),
             Class::Endpoint => self.endpoints.as_ref(),
+            Class::Registration => self.registrations.as_ref(),
         }?;
         if address.is_some_and(|address| self.policy.exempts(address)) {
             return None;
@@ -78,15 +81,18 @@ impl Limits {
         self.clients.as_ref().map(|limiter| limiter.check(client))
     }
 
+    fn by_address(&self) -> impl Iterator<Item = &Limiter<u32>> {
+        [&self.guesses, &self.pages, &self.endpoints, &self.registrations].into_iter().flatten()
+    }
+
     /// How many callers are remembered at this moment.
     pub fn remembered(&self) -> usize {
-        let addresses = [&self.guesses, &self.pages, &self.endpoints].into_iter().flatten();
-        addresses.map(Limiter::len).sum::<usize>() + self.clients.as_ref().map_or(0, Limiter::len)
+        self.by_address().map(Limiter::len).sum::<usize>() + self.clients.as_ref().map_or(0, Limiter::len)
     }
 
     /// Forgets callers whose share is whole again.
     pub fn tidy(&self) {
-        [&self.guesses, &self.pages, &self.endpoints].into_iter().flatten().for_each(Limiter::tidy);
+        self.by_address().for_each(Limiter::tidy);
         self.clients.iter().for_each(Limiter::tidy);
     }
 

@@ -13,6 +13,8 @@ pub enum Class {
     Page,
     /// An endpoint for programs.
     Endpoint,
+    /// The registration of clients: it writes for good.
+    Registration,
 }
 
 impl Class {
@@ -22,6 +24,7 @@ impl Class {
             Self::Guess => "guess",
             Self::Page => "page",
             Self::Endpoint => "endpoint",
+            Self::Registration => "registration",
         }
     }
 }
@@ -36,6 +39,8 @@ pub struct LimitPolicy {
     pub pages: Option<NonZeroU32>,
     /// Of one address, on routes of [`Class::Endpoint`], all together.
     pub endpoints: Option<NonZeroU32>,
+    /// Of one address, on routes of [`Class::Registration`].
+    pub registrations: Option<NonZeroU32>,
     /// Of one authenticated client.
     pub clients: Option<NonZeroU32>,
     /// Networks whose addresses are not limited, such as the bank's own gateways.

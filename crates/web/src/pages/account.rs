@@ -30,6 +30,8 @@ pub struct Account {
     pub sessions: Vec<SessionEntry>,
     /// The second factor.
     pub second_factor: SecondFactorState,
+    /// Banks and employers that the customer signs in with, or may.
+    pub upstreams: Vec<UpstreamEntry>,
     /// Where the password form posts to.
     pub action_password: String,
     /// Where the second-factor form posts to.
@@ -80,6 +82,21 @@ pub struct SessionEntry {
     pub action_end: String,
 }
 
+/// A bank or an employer to sign in with.
+#[derive(Clone, Debug)]
+pub struct UpstreamEntry {
+    /// Its id; the buttons are `link-<id>` and `unlink-<id>`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Since when it is connected; none if it is not.
+    pub since: Option<DateTime<Utc>>,
+    /// What the customer is called there.
+    pub label: Option<String>,
+    /// Where connecting or disconnecting posts to.
+    pub action: String,
+}
+
 /// The state of the second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecondFactorState {
@@ -107,6 +124,16 @@ pub enum AccountNotice {
     SessionEnded,
     /// An app's access was withdrawn.
     AccessWithdrawn,
+    /// An account at a bank or an employer was connected.
+    Linked,
+    /// It was disconnected.
+    Unlinked,
+    /// It was not connected: it, or another one there, is connected already.
+    LinkTaken,
+    /// It was not connected.
+    LinkFailed,
+    /// It was not disconnected: without a password it is the only way in.
+    OnlyWay,
 }
 
 impl Account {
@@ -124,6 +151,11 @@ impl AccountNotice {
             Self::CodesReplaced => "account-notice-codes",
             Self::SessionEnded => "account-notice-session",
             Self::AccessWithdrawn => "account-notice-withdrawn",
+            Self::Linked => "account-notice-linked",
+            Self::Unlinked => "account-notice-unlinked",
+            Self::LinkTaken => "account-notice-link-taken",
+            Self::LinkFailed => "account-notice-link-failed",
+            Self::OnlyWay => "account-notice-only-way",
         })
     }
 }
@@ -169,6 +201,7 @@ impl AccountProblem {
 
 #[cfg(test)]
 impl Account {
+    #[expect(clippy::too_many_lines, reason = "samples are long")]
     pub(super) fn samples(frame: &Frame) -> Vec<Self> {
         use super::tests::{HOSTILE, moment};
 
@@ -203,6 +236,22 @@ impl Account {
             apps,
             sessions,
             second_factor,
+            upstreams: vec![
+                UpstreamEntry {
+                    id: "north-bank".to_owned(),
+                    name: "North Bank".to_owned(),
+                    since: Some(since),
+                    label: Some(name.to_owned()),
+                    action: "/account/upstream/north-bank/unlink".to_owned(),
+                },
+                UpstreamEntry {
+                    id: "acme".to_owned(),
+                    name: name.to_owned(),
+                    since: None,
+                    label: None,
+                    action: "/account/upstream/acme/link".to_owned(),
+                },
+            ],
             action_password: "/account/password".to_owned(),
             action_totp: "/account/totp".to_owned(),
             action_sign_out: "/account/sign-out".to_owned(),

@@ -108,11 +108,14 @@ pub enum PersonalKind {
     Phone,
     /// `address`
     Address,
+    /// A single claim that the app asked for by name (OC-18).
+    Claim(&'static str),
 }
 
 impl PersonalKind {
     pub(super) fn title(&self, frame: &Frame) -> String {
         frame.text(match self {
+            Self::Claim(name) => return frame.claim(name),
             Self::Identifier => "personal-identifier",
             Self::Profile => "personal-profile",
             Self::Email => "personal-email",
@@ -223,7 +226,13 @@ impl Consent {
             unmarked(base.clone()),
             Self { widening_since: Some(moment("2026-08-02T09:00:00Z")), offline_new: true, ..base.clone() },
             Self {
-                client: ClientCard { homepage: None, policy: None, terms: None, ..client("Pocketwise") },
+                client: ClientCard {
+                    homepage: None,
+                    policy: None,
+                    terms: None,
+                    document_host: Some("pocketwise.example".to_owned()),
+                    ..client("Pocketwise")
+                },
                 signed_in_as: "bob".to_owned(),
                 action_switch: None,
                 groups: vec![],

@@ -75,6 +75,9 @@ pub struct ClientCard {
     pub policy: Option<WebLink>,
     /// `tos_uri`
     pub terms: Option<WebLink>,
+    /// Where the client's document is, for one that is nothing but a document on the web and that nobody
+    /// at the bank has looked at.
+    pub document_host: Option<String>,
 }
 
 /// An address that may stand in a link: absolute, `https` or `http`. Anything else (`javascript:`,

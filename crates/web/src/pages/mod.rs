@@ -16,11 +16,13 @@
 mod account;
 pub mod assets;
 mod consent;
+mod device;
 mod form_post;
 mod frame;
 mod language;
 mod problem;
 mod second_factor;
+mod select_account;
 mod sign_in;
 mod sign_out;
 #[cfg(test)]
@@ -30,15 +32,19 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 
-pub use account::{Account, AccountNotice, AccountProblem, ConnectedApp, SecondFactorState, SessionEntry};
+pub use account::{
+    Account, AccountNotice, AccountProblem, ConnectedApp, SecondFactorState, SessionEntry, UpstreamEntry,
+};
 pub use consent::{Consent, ConsentItem, Duration, PersonalData, PersonalKind, ResourceGroup, Sensitivity};
+pub use device::{CodeEntryProblem, ConfirmCode, DeviceDone, EnterCode};
 pub use form_post::FormPost;
 pub use frame::{AskingApp, ClientCard, Field, Frame, WebLink};
 pub use language::Language;
 pub use problem::{Problem, ProblemKind};
 pub use second_factor::{CodeProblem, Enrol, EnrolProblem, RecoveryCodes, SecondFactor};
-pub use sign_in::{SignIn, SignInNotice, SignInProblem};
-pub use sign_out::{SignOut, SignedOut};
+pub use select_account::{AccountChoice, SelectAccount};
+pub use sign_in::{SignIn, SignInNotice, SignInProblem, UpstreamChoice};
+pub use sign_out::{CheckSession, SignOut, SignedOut, SigningOut};
 
 /// A context on its way to the browser.
 #[derive(Debug)]

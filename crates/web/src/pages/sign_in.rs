@@ -22,6 +22,21 @@ pub struct SignIn {
     pub notice: Option<SignInNotice>,
     /// Why the last attempt failed.
     pub error: Option<SignInProblem>,
+    /// Banks and employers to sign in with.
+    pub upstreams: Vec<UpstreamChoice>,
+    /// Where an address posts to (`realm`) that tells the bank or employer; none without domains.
+    pub action_realm: Option<String>,
+}
+
+/// A bank or an employer to sign in with.
+#[derive(Clone, Debug)]
+pub struct UpstreamChoice {
+    /// Its id; the button is `upstream-<id>`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where its form posts to.
+    pub action: String,
 }
 
 /// Why the customer has to sign in.
@@ -47,6 +62,8 @@ impl SignInNotice {
 pub enum SignInProblem {
     /// No such user, or not their password.
     Rejected,
+    /// Signing in with a bank or an employer did not work; the word for it.
+    Upstream(&'static str),
     /// Too many attempts; the next one is heard after so many seconds.
     Wait {
         /// Seconds until then.
@@ -58,8 +75,20 @@ impl SignInProblem {
     fn text(&self, frame: &Frame) -> String {
         match self {
             Self::Rejected => frame.text("sign-in-error-rejected"),
+            Self::Upstream(word) => frame.text(upstream_text(word)),
             Self::Wait { seconds } => frame.wait("error-wait", *seconds),
         }
+    }
+}
+
+fn upstream_text(word: &str) -> &'static str {
+    match word {
+        "denied" => "sign-in-upstream-denied",
+        "unavailable" => "sign-in-upstream-unavailable",
+        "not-fresh" => "sign-in-upstream-not-fresh",
+        "not-linked" => "sign-in-upstream-not-linked",
+        "no-provider" => "sign-in-upstream-no-provider",
+        _ => "sign-in-upstream-failed",
     }
 }
 
@@ -74,7 +103,15 @@ impl SignIn {
             username: username.to_owned(),
             notice,
             error,
+            upstreams: Vec::new(),
+            action_realm: None,
         };
+        let choice = |id: &str, name: &str| UpstreamChoice {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            action: format!("/interaction/01J/upstream/{id}"),
+        };
+        let upstreams = vec![choice("north-bank", "North Bank"), choice("acme", super::tests::HOSTILE)];
         let app = |name: &str| {
             Some(AskingApp { name: name.to_owned(), action_cancel: "/interaction/01J/cancel".to_owned() })
         };
@@ -88,6 +125,11 @@ impl SignIn {
                 Some(SignInProblem::Wait { seconds: 30 }),
             ),
             sample(None, "bob", Some(SignInNotice::SessionEnded), None),
+            Self {
+                upstreams,
+                action_realm: Some("/interaction/01J/realm".to_owned()),
+                ..sample(app("Ledgerline"), "", None, Some(SignInProblem::Upstream("denied")))
+            },
         ]
     }
 }

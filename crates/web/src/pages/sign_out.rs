@@ -3,7 +3,10 @@
 
 use askama::Template;
 
-use super::frame::{Field, Frame, WebLink};
+use super::{
+    assets::asset_url,
+    frame::{Field, Frame, WebLink},
+};
 
 /// Asks whether to sign out. Posts `csrf` and the fields given.
 #[derive(Template)]
@@ -23,6 +26,33 @@ pub struct SignOut {
     pub username: String,
     /// Where "stay signed in" leads.
     pub stay: String,
+}
+
+/// Lets the browser tell apps that the session is over, then goes on (Front-Channel Logout §2). Its layer
+/// must send a CSP whose `frame-src` admits exactly these frames.
+#[derive(Template)]
+#[template(path = "signing_out.html")]
+pub struct SigningOut {
+    /// The frame around the page.
+    pub frame: Frame,
+    /// The apps' addresses, with `iss` and `sid`.
+    pub frames: Vec<String>,
+    /// Where to go on to: a registered address of the app, or a page of ours.
+    pub onward: String,
+}
+
+/// The frame that clients embed to learn whether the session changed (Session Management §3.2).
+#[derive(Template)]
+#[template(path = "check_session.html")]
+pub struct CheckSession {
+    /// The name of the cookie that holds the browser state.
+    pub cookie: &'static str,
+}
+
+impl CheckSession {
+    fn script() -> String {
+        asset_url("check-session.js")
+    }
 }
 
 /// Says that the session is over.
@@ -56,6 +86,21 @@ impl SignOut {
             sample(Some("Ledgerline"), "alice", vec![Field::new("state", "af0ifjsldkj")]),
             sample(Some(HOSTILE), HOSTILE, vec![Field::new(HOSTILE, HOSTILE)]),
         ]
+    }
+}
+
+#[cfg(test)]
+impl SigningOut {
+    pub(super) fn samples(frame: &Frame) -> Vec<Self> {
+        let sample = |onward: &str| Self {
+            frame: frame.clone(),
+            frames: vec![
+                "https://ledgerline.example/out?iss=https%3A%2F%2Fid.example&sid=1".to_owned(),
+                "https://other.example/out?a=1&b=2".to_owned(),
+            ],
+            onward: onward.to_owned(),
+        };
+        vec![sample("/signed-out"), sample("https://ledgerline.example/bye?state=1&x=y")]
     }
 }
 

@@ -71,11 +71,12 @@ prop_compose! {
         roles in proptest::sample::subsequence(user().roles, 0..=3),
         (own, client_policy) in (proptest::option::of(policies()), proptest::option::of(policies())),
         bank in policies(),
-        (enrolled, first_party) in (any::<bool>(), any::<bool>()),
+        (enrolled, first_party, chosen) in (any::<bool>(), any::<bool>(), any::<bool>()),
         began in -2_000_i64..=0,
     ) -> Case {
         let mut case = Case { request, session, consent, hint, bank, enrolled, ..case() };
         case.began_at = now() + Duration::seconds(began);
+        case.chosen = chosen.then_some(super::session().id);
         (case.user.roles, case.user.second_factor) = (roles, own);
         (case.client.settings.second_factor, case.client.settings.first_party) = (client_policy, first_party);
         case
@@ -108,7 +109,8 @@ proptest! {
         prop_assert_ne!(case.hint, Hint::Subject(BOB));
         let fresh = session.auth_time >= case.began_at;
         let prompt = &case.request.prompt;
-        prop_assert!(fresh || !(prompt.contains(&Prompt::Login) || prompt.contains(&Prompt::SelectAccount)));
+        prop_assert!(fresh || !prompt.contains(&Prompt::Login));
+        prop_assert!(fresh || case.chosen.is_some() || !prompt.contains(&Prompt::SelectAccount));
         let age = u64::try_from((now() - session.auth_time).num_seconds()).unwrap();
         prop_assert!(fresh || case.request.max_age.is_none_or(|max_age| max_age != 0 && age <= max_age));
         let demanded = case.user.second_factor.unwrap_or(case.bank) == SecondFactorPolicy::Required

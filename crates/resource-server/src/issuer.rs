@@ -1,0 +1,248 @@
+//! What is asked of the issuer: where its endpoints are, its keys, and whether a token still stands.
+//!
+//! Nothing is fetched before the first token arrives, and a failed look-up is tried again with the next one,
+//! so an API may start before its issuer. Keys are fetched anew every ten minutes, and once when a token
+//! names a key that is not among them; strangers who invent key names can't make us fetch more often than
+//! every ten seconds. Many requests at once cause one fetch.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jose::{Digest, JoseFault, KeySet, OwnTokenFault, PublicKey, digest::sha256, own::verify_access_token};
+use moka::sync::Cache;
+use protocol::json;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use crate::{
+    Config,
+    refusal::Refusal,
+    token::{AccessToken, TokenFault},
+};
+
+/// Keys older than this are fetched again, so that a key taken out of the set stops counting.
+const KEYS_STALE_AFTER: TimeDelta = TimeDelta::minutes(10);
+/// The shortest time between two tries once there are keys.
+const REFETCH_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(10);
+/// Metadata, key sets and introspection answers are far smaller.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// How long the issuer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Answers of introspection that are remembered at most, if they are.
+const MAX_ANSWERS: u64 = 50_000;
+
+/// Why the issuer could not be asked. Logged; the caller only hears that it is unavailable.
+#[derive(Debug, thiserror::Error)]
+enum IssuerFault {
+    #[error("the request failed: {0}")]
+    Request(#[from] reqwest::Error),
+    #[error("the issuer answered {0}")]
+    Status(reqwest::StatusCode),
+    #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
+    TooLong,
+    #[error("the answer is not the JSON that was expected: {0}")]
+    Json(#[from] json::JsonFault),
+    #[error("the metadata is for the issuer {0:?}")]
+    OtherIssuer(String),
+    #[error("the metadata names no introspection endpoint")]
+    NoIntrospection,
+}
+
+#[derive(Clone, Deserialize)]
+struct Metadata {
+    issuer: String,
+    jwks_uri: String,
+    introspection_endpoint: Option<String>,
+}
+
+#[derive(Default)]
+struct Known {
+    metadata: Option<Metadata>,
+    keys: Option<(Arc<KeySet>, DateTime<Utc>)>,
+    tried: Option<DateTime<Utc>>,
+}
+
+/// The issuer, as a resource server knows it.
+pub struct Issuer {
+    config: Config,
+    http: reqwest::Client,
+    known: Mutex<Known>,
+    answers: Option<Cache<Digest, Arc<Map<String, Value>>>>,
+}
+
+impl Issuer {
+    /// Knows nothing yet.
+    ///
+    /// # Errors
+    /// If the HTTP client can't be built, for example because it finds no root certificates.
+    pub fn new(config: Config) -> Result<Self, reqwest::Error> {
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let answers = (!config.introspection_cache.is_zero()).then(|| {
+            Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(config.introspection_cache).build()
+        });
+        Ok(Self { http: builder.timeout(PATIENCE).build()?, known: Mutex::default(), answers, config })
+    }
+
+    /// What a token says.
+    ///
+    /// # Errors
+    /// [`Refusal::Token`], or [`Refusal::IssuerUnavailable`].
+    pub async fn read(&self, token: &str, now: DateTime<Utc>) -> Result<AccessToken, Refusal> {
+        let Config { issuer, audience, .. } = &self.config;
+        if !looks_like_jwt(token) {
+            if self.config.introspection.is_none() {
+                return Err(TokenFault::Unverified.into());
+            }
+            return Ok(AccessToken::read(self.introspect(token).await?, issuer, audience, now)?);
+        }
+        let claims = self.verify(token, now).await?;
+        if self.config.introspection.is_some() {
+            self.introspect(token).await?;
+        }
+        if !claims.contains_key("jti") {
+            return Err(TokenFault::Incomplete.into());
+        }
+        Ok(AccessToken::read(claims, issuer, audience, now)?)
+    }
+
+    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Map<String, Value>, Refusal> {
+        let check = |keys: &KeySet| {
+            verify_access_token(token, keys, &self.config.issuer, now)
+                .map(|verified| verified.claims.into_map())
+                .map_err(fault)
+        };
+        let keys = self.keys(KEYS_STALE_AFTER, now).await.map_err(unavailable)?;
+        match check(&keys) {
+            Err(TokenFault::UnknownKey) => {
+                let keys = self.keys(TimeDelta::zero(), now).await.map_err(unavailable)?;
+                Ok(check(&keys)?)
+            }
+            judged => Ok(judged?),
+        }
+    }
+
+    /// The keys, fetched again when those that are known are older than `at_most_old`. If a fetch fails, they
+    /// go on counting: an issuer that restarts does not take the API down with it.
+    async fn keys(&self, at_most_old: TimeDelta, now: DateTime<Utc>) -> Result<Arc<KeySet>, IssuerFault> {
+        // Held across the fetch, so that many requests at once cause one.
+        let mut known = self.known.lock().await;
+        let younger = |than: TimeDelta, then: DateTime<Utc>| now.signed_duration_since(then) < than;
+        if let Some((keys, fetched)) = &known.keys
+            && (younger(at_most_old, *fetched)
+                || known.tried.is_some_and(|tried| younger(REFETCH_AT_MOST_EVERY, tried)))
+        {
+            return Ok(keys.clone());
+        }
+        known.tried = Some(now);
+        match (self.fetch_keys(&mut known).await, &mut known.keys) {
+            (Ok(keys), slot) => {
+                let keys = Arc::new(keys);
+                *slot = Some((keys.clone(), now));
+                Ok(keys)
+            }
+            (Err(fault), Some((keys, _))) => {
+                tracing::warn!(%fault, "the issuer's keys could not be fetched anew");
+                Ok(keys.clone())
+            }
+            (Err(fault), None) => Err(fault),
+        }
+    }
+
+    async fn fetch_keys(&self, known: &mut Known) -> Result<KeySet, IssuerFault> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Value>,
+        }
+        let metadata = self.metadata(known).await?;
+        let set: Set = json(self.http.get(&metadata.jwks_uri)).await?;
+        // An issuer may publish keys that are not understood here (RFC 7517 §5).
+        Ok(KeySet::new(set.keys.iter().filter_map(|key| PublicKey::from_value(key).ok()).collect()))
+    }
+
+    /// Discovery (RFC 8414 §3); the document must be about the issuer that was asked (§3.3).
+    async fn metadata(&self, known: &mut Known) -> Result<Metadata, IssuerFault> {
+        if let Some(metadata) = &known.metadata {
+            return Ok(metadata.clone());
+        }
+        let issuer = self.config.issuer.trim_end_matches('/');
+        let metadata: Metadata =
+            json(self.http.get(format!("{issuer}/.well-known/openid-configuration"))).await?;
+        if metadata.issuer != self.config.issuer {
+            return Err(IssuerFault::OtherIssuer(metadata.issuer));
+        }
+        known.metadata = Some(metadata.clone());
+        Ok(metadata)
+    }
+
+    /// Asks whether the token still stands (RFC 7662 §2).
+    async fn introspect(&self, token: &str) -> Result<Map<String, Value>, Refusal> {
+        let digest = sha256(token);
+        if let Some(cache) = &self.answers
+            && let Some(answer) = cache.get(&digest)
+        {
+            return Ok((*answer).clone());
+        }
+        let answer = self.ask(token).await.map_err(unavailable)?;
+        if answer.get("active") != Some(&Value::Bool(true)) {
+            return Err(TokenFault::Inactive.into());
+        }
+        if let Some(cache) = &self.answers {
+            cache.insert(digest, Arc::new(answer.clone()));
+        }
+        Ok(answer)
+    }
+
+    async fn ask(&self, token: &str) -> Result<Map<String, Value>, IssuerFault> {
+        let metadata = {
+            let mut known = self.known.lock().await;
+            self.metadata(&mut known).await?
+        };
+        let endpoint = metadata.introspection_endpoint.ok_or(IssuerFault::NoIntrospection)?;
+        let Some((id, secret)) = &self.config.introspection else {
+            return Err(IssuerFault::NoIntrospection);
+        };
+        // Both halves of Basic are form-encoded first (RFC 6749 §2.3.1).
+        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let request = self.http.post(endpoint).basic_auth(encode(id), Some(encode(secret)));
+        json(request.form(&[("token", token), ("token_type_hint", "access_token")])).await
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, IssuerFault> {
+    let mut response = request.send().await?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(IssuerFault::Status(response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(IssuerFault::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(json::from_slice(&body)?)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
+fn fault(fault: OwnTokenFault) -> TokenFault {
+    match fault {
+        OwnTokenFault::Jose(JoseFault::NoKey { .. }) => TokenFault::UnknownKey,
+        OwnTokenFault::Issuer => TokenFault::Issuer,
+        OwnTokenFault::Expired => TokenFault::Expired,
+        OwnTokenFault::NotYetValid => TokenFault::NotYetValid,
+        OwnTokenFault::Claim(_) => TokenFault::Incomplete,
+        OwnTokenFault::Jose(_) | OwnTokenFault::Type => TokenFault::Unverified,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
+fn unavailable(fault: IssuerFault) -> Refusal {
+    tracing::warn!(%fault, "the issuer can't be asked");
+    Refusal::IssuerUnavailable
+}
+
+/// Whether this is a JWT at all, or an opaque token that only its issuer can read.
+fn looks_like_jwt(token: &str) -> bool {
+    token.split('.').count() == 3 && token.starts_with("ey")
+}

@@ -1,0 +1,126 @@
+#![allow(clippy::unwrap_used)]
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn policy() -> RegistrationPolicy {
+    RegistrationPolicy {
+        name: "partners".into(),
+        scopes: Some("openid offline_access accounts:read".parse().unwrap()),
+        grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
+        response_types: [ResponseType::Code].into(),
+        auth_methods: [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::PrivateKeyJwt].into(),
+        redirect_hosts: vec![HostRule::parse("*.apps.example").unwrap()],
+        native: false,
+        link_hosts: vec![HostRule::parse("legal.example").unwrap()],
+        pkce_exempt: false,
+        secret_lifetime: None,
+        consent_lifetime: Some(TimeDelta::days(90)),
+    }
+}
+
+fn declared() -> Scope {
+    "openid offline_access accounts:read payments:write".parse().unwrap()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a literal of JSON is written where it is used")]
+fn wish(more: Value) -> RegistrationRequest {
+    let mut members = json!({ "redirect_uris": ["https://a.apps.example/cb"] });
+    members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    RegistrationRequest::parse(members.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn dr_02_defaults_are_spelt_out() {
+    let (metadata, settings) = settle(&wish(json!({})), &policy(), &declared()).unwrap();
+    assert_eq!(metadata.token_endpoint_auth_method, Some(AuthMethod::ClientSecretBasic));
+    assert_eq!(metadata.grant_types, Some(vec![GrantType::AuthorizationCode]));
+    assert_eq!(metadata.response_types, Some(vec![ResponseType::Code]));
+    assert_eq!(metadata.id_token_signed_response_alg.as_deref(), Some("RS256"));
+    // Without a refresh token `offline_access` means nothing.
+    assert_eq!(metadata.scope.unwrap().to_string(), "accounts:read openid");
+    assert_eq!(settings.consent_lifetime, Some(90 * 86_400));
+    let grants = json!({ "grant_types": ["authorization_code", "refresh_token"] });
+    let (metadata, _) = settle(&wish(grants), &policy(), &declared()).unwrap();
+    assert!(metadata.scope.unwrap().contains("offline_access"));
+}
+
+#[rstest]
+#[case::scope(json!({ "scope": "openid payments:write" }), "scope")]
+#[case::undeclared(json!({ "scope": "openid root" }), "scope")]
+#[case::grant(json!({ "grant_types": ["client_credentials"] }), "grant_types")]
+#[case::method(json!({ "token_endpoint_auth_method": "client_secret_post" }), "token_endpoint_auth_method")]
+#[case::native(json!({ "application_type": "native" }), "application_type")]
+fn dr_10_the_policy_bounds_every_wish(#[case] more: Value, #[case] member: &str) {
+    match settle(&wish(more), &policy(), &declared()) {
+        Err(RegistrationFault::NotAllowed { member: found, .. }) => assert_eq!(found, member),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn dr_10_settings_come_from_the_policy_alone() {
+    let greedy = json!({
+        "first_party": true, "require_pkce": false, "profile": "general", "second_factor": "if-enrolled",
+        "consent_lifetime": 1, "trusted": true,
+    });
+    let (_, settings) = settle(&wish(greedy.clone()), &policy(), &declared()).unwrap();
+    let plain = ClientSettings { consent_lifetime: Some(90 * 86_400), ..ClientSettings::default() };
+    assert_eq!(settings, plain);
+    let lenient = RegistrationPolicy { pkce_exempt: true, ..policy() };
+    assert!(!settle(&wish(greedy), &lenient, &declared()).unwrap().1.require_pkce);
+    // A public client is never exempt, whatever the policy says.
+    let public = wish(json!({ "token_endpoint_auth_method": "none" }));
+    assert!(settle(&public, &lenient, &declared()).unwrap().1.require_pkce);
+}
+
+#[rstest]
+#[case::both(json!({ "jwks": { "keys": [] }, "jwks_uri": "https://a.apps.example/k" }), RegistrationFault::KeysTwice)]
+#[case::private(
+    json!({ "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A" }] } }),
+    RegistrationFault::Keys("key 0 of the set: the key contains the private member \"d\"; send only the public key".into())
+)]
+fn dr_04_keys_come_once_and_public(#[case] more: Value, #[case] expected: RegistrationFault) {
+    assert_eq!(settle(&wish(more), &policy(), &declared()), Err(expected));
+}
+
+#[rstest]
+#[case("https://a.apps.example/cb", true)]
+#[case("https://b.a.apps.example/cb", true)]
+#[case("https://apps.example/cb", false)]
+#[case("https://evilapps.example/cb", false)]
+#[case("https://a.apps.example.evil.example/cb", false)]
+fn dr_10_redirect_hosts_are_those_of_the_policy(#[case] uri: &str, #[case] allowed: bool) {
+    let settled = settle(&wish(json!({ "redirect_uris": [uri] })), &policy(), &declared());
+    assert_eq!(settled.is_ok(), allowed, "{settled:?}");
+}
+
+#[rstest]
+#[case("https://a.apps.example/about", true)]
+#[case("https://legal.example/terms", true)]
+#[case("https://b.apps.example/about", false)]
+#[case("https://a.apps.example@evil.example/", false)]
+fn dr_06_pages_are_on_hosts_of_the_client(#[case] link: &str, #[case] allowed: bool) {
+    for member in ["client_uri", "logo_uri", "policy_uri", "tos_uri"] {
+        let settled = settle(&wish(json!({ (member): link })), &policy(), &declared());
+        assert_eq!(settled.is_ok(), allowed, "{member}: {settled:?}");
+    }
+}
+
+#[test]
+fn dr_10_host_rules_are_hosts() {
+    for text in ["", "*.", "https://a.example", "A.example", "a example", "**"] {
+        assert_eq!(HostRule::parse(text), None, "{text}");
+    }
+    assert_eq!(HostRule::parse("*"), Some(HostRule::Any));
+}
+
+#[test]
+fn out_01_urls_that_would_be_asked_are_named() {
+    let wish = wish(json!({
+        "jwks_uri": "https://a.apps.example/k", "sector_identifier_uri": "https://a.apps.example/s",
+        "request_uris": ["https://a.apps.example/r"], "backchannel_logout_uri": "https://a.apps.example/l",
+    }));
+    assert_eq!(asked(&wish.metadata).count(), 4);
+}
