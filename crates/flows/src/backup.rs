@@ -18,6 +18,7 @@ use crate::{
     error::{FlowError, Result},
     random::{Draw, Random},
     second_factor::totp_identity,
+    subjects,
 };
 
 /// Users whose seeds are opened at a time.
@@ -103,6 +104,8 @@ pub struct Abandoned {
     pub keys: Vec<String>,
     /// How many authenticators were removed.
     pub authenticators: u64,
+    /// Whether the secret of pairwise subjects was given up: those clients then know people by new names.
+    pub subject_key: bool,
 }
 
 /// Gives up what the key-encryption key does not open: signing keys are revoked, authenticators removed
@@ -116,6 +119,9 @@ pub async fn abandon_unopened(store: &Store, sealer: &Sealer, operator: &Operato
     let mut abandoned = Abandoned::default();
     let event = |kind| operator.event(kind, now).reason("key_encryption_key_lost");
     let lost = lost_authenticators(store, sealer).await?;
+    let subject_key = store.deployment_secret(subjects::NAME).await?;
+    let lost_subject_key =
+        subject_key.is_some_and(|sealed| sealer.open(&sealed, subjects::IDENTITY).is_err());
     let mut tx = store.begin().await?;
     tx.lock(Lock::SigningKeys).await?;
     for mut key in tx.signing_keys().await? {
@@ -131,6 +137,9 @@ pub async fn abandon_unopened(store: &Store, sealer: &Sealer, operator: &Operato
     for user in lost {
         abandoned.authenticators += tx.reset_totp(&TotpReset { user, at: now, keep_session: None }).await?;
         tx.record(&event(EventKind::SecondFactorReset).user(user)).await?;
+    }
+    if lost_subject_key {
+        abandoned.subject_key = tx.forget_deployment_secret(subjects::NAME).await? == 1;
     }
     tx.commit().await?;
     Ok(abandoned)

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use crate::{error::Result, random::Draw, service::Service};
 
 /// Its name in the store.
-const NAME: &str = "pairwise subjects";
+pub(crate) const NAME: &str = "pairwise subjects";
 /// What it is sealed for.
-const IDENTITY: &[u8] = b"deployment secret: pairwise subjects";
+pub(crate) const IDENTITY: &[u8] = b"deployment secret: pairwise subjects";
 
 impl Service {
     /// Reads the secret, if there is one.

@@ -33,4 +33,12 @@ impl Tx {
     ) -> Result<u64> {
         change!(self, statement::KEEP, name, sealed, now.us())
     }
+
+    /// Gives up the secret of a name, so that another is made.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn forget_deployment_secret(&mut self, name: &str) -> Result<u64> {
+        change!(self, statement::FORGET, name)
+    }
 }

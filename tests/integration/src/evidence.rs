@@ -220,7 +220,7 @@ fn assert_figures(scrape: &Scrape, engine: Engine) {
         ("chancery_password_hashes_running", &[], 0.0),
         ("chancery_password_hashes_waiting", &[], 0.0),
         ("chancery_database_up", &[], 1.0),
-        ("chancery_signing_keys", &["state=\"active\""], 2.0),
+        ("chancery_signing_keys", &["state=\"active\""], 4.0),
         ("chancery_store_errors_total", &["kind=\"unavailable\""], 0.0),
     ] {
         assert_eq!(scrape.sum(name, labels), expected, "{name} {labels:?}");

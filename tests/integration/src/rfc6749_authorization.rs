@@ -20,11 +20,11 @@ fn names(departure: &Departure) -> Vec<&str> {
     names
 }
 
-/// ER-01: an error goes to the app with `error*`, `state` and `iss`, and with nothing else.
+/// ER-01: an error goes to the app with `error*`, `state`, `iss` and `session_state`, and with nothing else.
 fn assert_refused(page: &Page, attempt: &Attempt, issuer: &str, error: &str) {
     let departure = page.departed();
     assert_eq!(departure.error(), error, "{:?}", departure.parameters);
-    assert_eq!(names(departure), ["error", "error_description", "iss", "state"]);
+    assert_eq!(names(departure), ["error", "error_description", "iss", "session_state", "state"]);
     assert_eq!(departure.parameter("state"), Some(attempt.state.as_str()));
     assert_eq!(departure.parameter("iss"), Some(issuer));
     let description = departure.parameter("error_description").unwrap();
@@ -40,7 +40,7 @@ async fn bcp_07_a_response_is_a_code_with_state_and_iss_and_no_token() {
     let departure = bank.connect(&mut bank.person("bob"), &browser, attempt.url()).await;
     assert_eq!(departure.url.as_str().split('?').next(), Some("https://web.example/cb"));
     assert_eq!(departure.url.fragment(), None);
-    assert_eq!(names(&departure), ["code", "iss", "state"]);
+    assert_eq!(names(&departure), ["code", "iss", "session_state", "state"]);
     // F2-36: 128 random bits are 22 characters of base64url.
     assert!(attempt.code(&departure).len() >= 22);
 }
@@ -77,7 +77,7 @@ const MISTAKES: &[(&str, &[Parameter], &str)] = &[
     ("no_response_type", &[("response_type", "")], "invalid_request"),
     ("implicit", &[("response_type", "token")], "unsupported_response_type"),
     ("front_channel_id_token", &[("response_type", "id_token")], "unsupported_response_type"),
-    ("hybrid", &[("response_type", "code id_token")], "unsupported_response_type"),
+    ("hybrid", &[("response_type", "code id_token")], "unauthorized_client"),
     ("hybrid_with_token", &[("response_type", "code token")], "unsupported_response_type"),
     ("nonsense", &[("response_type", "none of these")], "unsupported_response_type"),
     ("fragment", &[("response_mode", "fragment")], "invalid_request"),

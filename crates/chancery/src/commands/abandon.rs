@@ -31,9 +31,17 @@ pub async fn run(confirm: Confirm, common: &Common) -> Result<Answer, Failure> {
     store.close().await;
     let abandoned = abandoned.map_err(Failure::new)?;
     let (keys, authenticators) = (abandoned.keys.len(), abandoned.authenticators);
-    let text = format!("{keys} signing keys are revoked, {authenticators} authenticators removed");
-    let answer = Answer::new(text, json!({ "keys": abandoned.keys, "authenticators": authenticators }));
-    Ok(if keys == 0 && authenticators == 0 {
+    let mut text = format!("{keys} signing keys are revoked, {authenticators} authenticators removed");
+    if abandoned.subject_key {
+        text.push_str("; clients with pairwise subjects will know people by new names");
+    }
+    let json = json!({
+        "keys": abandoned.keys,
+        "authenticators": authenticators,
+        "subject_key": abandoned.subject_key,
+    });
+    let answer = Answer::new(text, json);
+    Ok(if keys == 0 && authenticators == 0 && !abandoned.subject_key {
         answer.note("everything that is sealed opens with the configured key")
     } else {
         answer.note("servers make new signing keys when they start; people enrol anew at their next sign-in")

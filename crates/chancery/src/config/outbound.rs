@@ -31,6 +31,8 @@ impl FromStr for Place {
         let url = Url::parse(&format!("https://{text}/")).map_err(|_| PlaceFault)?;
         // The library writes the host as it will stand in the URLs of clients.
         let host = match url.host().ok_or(PlaceFault)? {
+            // The library lets a wildcard through as a name; here it would look like one that works.
+            Host::Domain(name) if name.contains('*') => return Err(PlaceFault),
             Host::Domain(name) => name.to_owned(),
             Host::Ipv4(address) => address.to_string(),
             Host::Ipv6(address) => address.to_string(),
