@@ -80,7 +80,6 @@ const MISTAKES: &[(&str, &[Parameter], &str)] = &[
     ("hybrid", &[("response_type", "code id_token")], "unauthorized_client"),
     ("hybrid_with_token", &[("response_type", "code token")], "unsupported_response_type"),
     ("nonsense", &[("response_type", "none of these")], "unsupported_response_type"),
-    ("fragment", &[("response_mode", "fragment")], "invalid_request"),
     ("no_scope", &[("scope", "")], "invalid_scope"),
     ("unknown_scope", &[("scope", "made:up")], "invalid_scope"),
     ("malformed_scope", &[("scope", "openid \"x\"")], "invalid_scope"),
