@@ -30,7 +30,7 @@ export async function launchWith(preferences) {
   writeFileSync(join(directory, 'Default', 'Preferences'), JSON.stringify(preferences));
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const context = await chromium.launchPersistentContext(directory, { executablePath, args: ARGUMENTS });
-  context.on('close', () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  context.on('close', () => rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   return context;
 }
 

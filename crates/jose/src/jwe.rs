@@ -199,6 +199,15 @@ pub fn encrypt(
 ) -> Result<String, EncryptFault> {
     let span = tracing::debug_span!(target: "traced", "encrypt", alg = %with.key_management);
     let _entered = span.entered();
+    sealed(plain, readers, with, content_type)
+}
+
+fn sealed(
+    plain: &[u8],
+    readers: &KeySet,
+    with: Encryption,
+    content_type: Option<&str>,
+) -> Result<String, EncryptFault> {
     let alg = with.key_management;
     let key = readers.encrypting(alg).ok_or(EncryptFault::NoKey(alg))?;
     let library = |fault: JoseError| EncryptFault::Library(Box::new(fault));
@@ -341,7 +350,8 @@ impl DecryptionKey {
         let key = Self(Arc::new(Inner { kid: private.kid(), public: private.public.clone(), decrypters }));
         let probe = b"Do both halves of this key belong together?";
         let with = Encryption { key_management: key.0.decrypters[0].0, content: ContentEncryption::A256Gcm };
-        let sealed = encrypt(probe, &KeySet::new(vec![key.0.public.clone()]), with, None)
+        // Not traced: it is nobody's request.
+        let sealed = sealed(probe, &KeySet::new(vec![key.0.public.clone()]), with, None)
             .map_err(|fault| KeyFault::Library(Box::new(fault)))?;
         let opened = decrypt(&sealed, std::slice::from_ref(&key), &Accepted::ALL);
         if !opened.is_ok_and(|opened| **opened.plain == probe[..]) {
