@@ -135,7 +135,9 @@ ASKED_AND_OUT = {
     ],
 }
 WRONG_REQUEST = {"browser": [page("authorize", "This link does not work")]}
-ONLY_A_PAGE = {"browser": [flow(), page("end-session", "This link does not work")]}
+# Whoever can't be told apart from a stranger only makes the server ask the person (LO-01, LO-02).
+ONLY_A_PAGE = {"browser": [flow(), page("end-session", "Sign out")]}
+SIGNED_OUT = {"browser": [flow(), page("end-session", "signed out")]}
 ASKS = {"browser": [flow(), ASKED_AND_OUT]}
 
 
@@ -165,7 +167,7 @@ def configuration():
             "oidcc-rp-initiated-logout-bad-id-token-hint": ONLY_A_PAGE,
             "oidcc-rp-initiated-logout-no-id-token-hint": ONLY_A_PAGE,
             "oidcc-rp-initiated-logout-no-params": ASKS,
-            "oidcc-rp-initiated-logout-no-post-logout-redirect-uri": ASKS,
+            "oidcc-rp-initiated-logout-no-post-logout-redirect-uri": SIGNED_OUT,
             "oidcc-rp-initiated-logout-only-state": ASKS,
         },
     }

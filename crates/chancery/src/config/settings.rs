@@ -134,19 +134,16 @@ section! {
 }
 
 section! {
-    /// Clients that authenticate, or are bound, by a certificate (RFC 8705).
+    /// Clients that show a certificate (RFC 8705). So far certificates are only read: no client
+    /// authenticates with one, and no token is bound to one.
     Mtls "mtls" {
         /// Where they connect, with TLS that asks for a certificate; an address of its own, so that
         /// browsers are never asked. Needs `tls`. Leave it out if a proxy does this; see
         /// `proxy.certificate_header`.
         listen: Option<SocketAddr> = None;
         /// The https URL at which clients reach that listener, or the proxy that asks for
-        /// certificates; published as `mtls_endpoint_aliases`. Nothing of mutual TLS is offered
-        /// without it.
+        /// certificates.
         url: Option<String> = None;
-        /// PEM file with the certificates of the authorities that may vouch for clients
-        /// (`tls_client_auth`). Without it only self-signed certificates are taken.
-        authorities_file: Option<PathBuf> = None;
     }
 }
 
