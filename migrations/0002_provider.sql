@@ -73,8 +73,10 @@ CREATE TABLE registrations (
     management_digest  BYTEA       UNIQUE CHECK (length(management_digest) = 32), -- absent once deleted
     software_statement TEXT,
     registered_at      TIMESTAMPTZ NOT NULL,
-    fetched_at         TIMESTAMPTZ -- of a client that is a document
+    fetched_at         TIMESTAMPTZ, -- of a client that is a document
+    used_at            TIMESTAMPTZ  -- last authenticated, noted at most once a day
 );
+CREATE INDEX registrations_by_use ON registrations (policy, (COALESCE(used_at, registered_at)));
 
 
 -- Upstream providers -----------------------------------------------------------------------------
@@ -131,9 +133,10 @@ CREATE TABLE pushed_requests (
 );
 CREATE INDEX pushed_requests_by_end ON pushed_requests (keep_until);
 
--- The thumbprint of the only key that may redeem or refresh (RFC 9449 §5, §10); absent for any.
+-- The thumbprint of the only key that may redeem (RFC 9449 §10); absent for any.
 ALTER TABLE codes ADD COLUMN dpop_jkt BYTEA;
-ALTER TABLE refresh_tokens ADD COLUMN dpop_jkt BYTEA;
+-- The thumbprint of the only key or certificate that may refresh (RFC 9449 §5, RFC 8705 §4); absent for any.
+ALTER TABLE refresh_tokens ADD COLUMN bound_to BYTEA;
 
 
 -- Secrets of the whole deployment ------------------------------------------------------------------
@@ -151,3 +154,19 @@ CREATE TABLE deployment_secrets (
 -- The session that a person chose to go on with, where the client wanted them to be asked
 -- (prompt=select_account).
 ALTER TABLE interactions ADD COLUMN chosen_session UUID;
+
+
+-- Rich authorization requests ------------------------------------------------------------------------
+
+-- Types of authorization details, as an operator declared them (RFC 9396 §2).
+CREATE TABLE detail_types (
+    name       TEXT  NOT NULL PRIMARY KEY,
+    definition JSONB NOT NULL
+);
+
+-- What exactly was allowed and granted, beside the scope; absent for nothing.
+ALTER TABLE consents ADD COLUMN details JSONB;
+ALTER TABLE grants ADD COLUMN details JSONB;
+
+-- The accounts among which a person may choose on a consent page; absent for none.
+ALTER TABLE users ADD COLUMN accounts JSONB;

@@ -1,12 +1,17 @@
-//! What clients ask to be told by name, and what they encrypt to us.
+//! What clients ask to be told by name, what exactly they ask to be allowed, and what they encrypt to us.
 
 use std::sync::LazyLock;
 
+use consent::{
+    DetailType, DetailTypeDefinition, DetailTypes,
+    details::{ACCOUNT_INFORMATION, PAYMENT_INITIATION, narrowed},
+};
 use jose::{
     DecryptionKey, PrivateDecryptionKey,
     jwe::{Accepted, JweFault, MAX_ENCRYPTED_BYTES, decrypt, looks_encrypted},
 };
 use protocol::{
+    authorization_details::{AuthorizationDetails, MAX_BYTES},
     claims::{claim_names, scope_of_claim},
     claims_request::{ClaimsFault, ClaimsRequest, MAX_CLAIMS_BYTES},
 };
@@ -38,6 +43,45 @@ pub fn claims_parameter(bytes: &[u8]) {
     assert_eq!(GrantedClaims::granted(&request, &none, &all), GrantedClaims::default());
     let granted = GrantedClaims::granted(&request, &all, &all);
     assert_eq!(GrantedClaims::split(&granted.beside(&all)), (all, granted));
+}
+
+/// The types that ship.
+static TYPES: LazyLock<DetailTypes> = LazyLock::new(|| {
+    let shipped = [ACCOUNT_INFORMATION, PAYMENT_INITIATION].map(|name| {
+        let declared = serde_json::json!({"type": name, "title": name, "locations": ["https://api.example"]});
+        let definition: DetailTypeDefinition = serde_json::from_value(declared).expect("a declaration");
+        DetailType::new(definition).expect("a type that ships")
+    });
+    shipped.into_iter().collect()
+});
+
+/// The `authorization_details` parameter: read, stored and read again it is the same; an amount that fits
+/// its schema is made of digits (RAR-01); and what a token request asks for, after a NUL byte, is never more
+/// than what stands before it (RAR-04).
+pub fn authorization_details(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let (granted, asked) = text.split_once('\0').unwrap_or((text, text));
+    let Ok(granted) = AuthorizationDetails::parse(granted) else { return };
+    assert!(text.split('\0').next().is_some_and(|first| first.len() <= MAX_BYTES));
+    let stored = serde_json::to_string(&granted).expect("details are stored as JSON");
+    let read: AuthorizationDetails = serde_json::from_str(&stored).expect("and read back");
+    assert_eq!(read, granted);
+    let allowed = [ACCOUNT_INFORMATION.to_owned(), PAYMENT_INITIATION.to_owned()];
+    if TYPES.check(&granted, &allowed).is_ok() {
+        for detail in granted.iter().filter(|detail| detail.kind() == PAYMENT_INITIATION) {
+            let amount = detail.get("instructedAmount").and_then(|amount| amount["amount"].as_str());
+            let amount = amount.expect("an amount that is a text");
+            assert!(amount.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+            assert!(amount.bytes().any(|byte| (b'1'..=b'9').contains(&byte)));
+        }
+    }
+    assert!(TYPES.check(&granted, &[]).is_err() || granted.is_empty());
+    let Ok(asked) = AuthorizationDetails::parse(asked) else { return };
+    if let Ok(got) = narrowed(&granted, Some(&asked)) {
+        assert!(got.len() <= granted.len());
+        assert!(got.iter().all(|detail| granted.iter().any(|of| detail.is_within(of))));
+        assert_eq!(narrowed(&granted, Some(&got)), Ok(got));
+    }
 }
 
 /// A key and tokens that another implementation made for it. They protect nothing.

@@ -9,7 +9,7 @@
 //! * [`wire`] has the readers of requests and of the values in them.
 //! * [`registered`] has what clients register and present: metadata, keys, credentials.
 //! * [`signed`] has everything that is believed for its signature, or its seal.
-//! * [`disclosed`] has what clients ask to be told, and what they encrypt to us.
+//! * [`disclosed`] has what clients ask to be told and allowed, and what they encrypt to us.
 //! * [`dpop`] has the proofs of keys that come with requests.
 //! * [`request_object`] has the requests that clients sign.
 //! * [`typed`] has what people type, and what their browsers send along.
@@ -55,6 +55,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dpop", run: dpop::dpop },
     Target { name: "request_object", run: request_object::request_object },
     Target { name: "claims_parameter", run: disclosed::claims_parameter },
+    Target { name: "authorization_details", run: disclosed::authorization_details },
     Target { name: "encrypted", run: disclosed::encrypted },
     Target { name: "factors", run: typed::factors },
     Target { name: "passwords", run: typed::passwords },

@@ -1,7 +1,10 @@
 //! What clients register and present: metadata, key sets, credentials.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::DateTime;
+use consent::Catalogue;
 use jose::KeySet;
 use protocol::{
     client::{AuthMethod, ClientMetadata, GrantType, ResponseType},
@@ -36,22 +39,25 @@ pub fn registration(bytes: &[u8]) {
         grant_types: [GrantType::AuthorizationCode].into(),
         response_types: [ResponseType::Code].into(),
         auth_methods: [AuthMethod::None, AuthMethod::ClientSecretBasic].into(),
+        detail_types: BTreeSet::new(),
         redirect_hosts: vec![HostRule::Below(".example".to_owned())],
         native: false,
         link_hosts: Vec::new(),
         pkce_exempt: true,
         secret_lifetime: None,
         consent_lifetime: None,
+        unused_lifetime: None,
     };
-    let declared = "openid".parse().expect("a scope");
-    let Ok((metadata, settings)) = settle(&request, &policy, &declared) else { return };
+    let catalogue = Catalogue::default();
+    let declared = catalogue.supported().cloned().collect();
+    let Ok((metadata, settings)) = settle(&request, &policy, &catalogue) else { return };
     assert!(!settings.first_party, "DR-10");
     assert!(metadata.scope.is_some_and(|scope| scope.is_subset(&declared)));
     let public = metadata.token_endpoint_auth_method == Some(AuthMethod::None);
     assert!(!public || settings.require_pkce, "O21-01");
     assert!(metadata.jwks.is_none() || metadata.jwks_uri.is_none(), "DR-04");
-    for uri in metadata.redirect_uris.iter().filter(|uri| uri.starts_with("https:")) {
-        let url = url::Url::parse(uri).expect("its host was looked at");
+    let urls = metadata.redirect_uris.iter().filter_map(|uri| Some((uri, url::Url::parse(uri).ok()?)));
+    for (uri, url) in urls.filter(|(_, url)| url.scheme() == "https") {
         assert!(url.host_str().is_some_and(|host| host.ends_with(".example")), "{uri}");
     }
 }

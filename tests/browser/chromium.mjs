@@ -30,7 +30,14 @@ export async function launchWith(preferences) {
   writeFileSync(join(directory, 'Default', 'Preferences'), JSON.stringify(preferences));
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const context = await chromium.launchPersistentContext(directory, { executablePath, args: ARGUMENTS });
-  context.on('close', () => rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
+  // Not when the context closes: Chromium still writes to its profile then, and waiting here would keep it alive.
+  process.once('exit', () => {
+    try {
+      rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    } catch (error) {
+      console.error(`left behind: ${directory} (${error.code})`);
+    }
+  });
   return context;
 }
 

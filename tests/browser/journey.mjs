@@ -58,13 +58,13 @@ const pages = {
 };
 
 /** Goes through the bank's pages until the browser is back at the app. */
-async function throughTheBank(profile, customer) {
+async function throughTheBank(profile, customer, consent = 'consent') {
   const { page } = profile;
   for (let count = 0; !page.url().startsWith(APP); count += 1) {
     const ids = await page.locator('button[id]').evaluateAll((buttons) => buttons.map((b) => b.id));
     const id = Object.keys(pages).find((known) => ids.includes(known));
     assert.ok(id && count < 8, `nothing to do at ${page.url()}:\n${await page.innerText('body')}`);
-    await profile.look(pages[id].title);
+    await profile.look(id === 'consent-allow' ? consent : pages[id].title);
     await pages[id].answer(page, customer);
     await press(page, `#${id}`);
   }
@@ -109,6 +109,21 @@ async function payMore(profile, customer) {
   assert.match(await page.locator('#notice').innerText(), /paid 45\.00/i);
 }
 
+/** A payment that the customer approves at the bank, exactly as it is (RFC 9396). */
+async function approve(profile, customer) {
+  const { page } = profile;
+  if ((await page.locator('#approve').count()) === 0) return;
+  await page.fill('#creditor', 'Bicycle shop');
+  await page.fill('#amount', '60.00');
+  await press(page, '#approve');
+  assert.ok(page.url().startsWith(ISSUER), `the app sends the customer to the bank, not to ${page.url()}`);
+  assert.match(await page.innerText('body'), /Bicycle shop/, 'the bank says whom the payment goes to');
+  await throughTheBank(profile, customer, 'approval');
+  await page.locator('#connected').waitFor();
+  assert.match(await page.locator('#notice').innerText(), /paid 60\.00 EUR to Bicycle shop/i);
+  await profile.look('app-approved');
+}
+
 async function journey(profile, customer) {
   const { page } = profile;
 
@@ -124,6 +139,7 @@ async function journey(profile, customer) {
   assert.ok((await page.locator('#accounts li[id^="account-"]').count()) > 0, 'accounts are shown');
   await profile.look('app-connected');
   await pay(profile, customer);
+  await approve(profile, customer);
   await press(page, '#refresh');
   assert.equal(await page.locator('#refreshed').innerText(), '1');
 

@@ -10,6 +10,7 @@ Plans are named below; without names all are run. The table of modules and resul
 """
 
 import argparse
+import base64
 import json
 import pathlib
 import re
@@ -22,155 +23,27 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from plans import PLANS, configuration
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-ISSUER = "https://localhost:9443"
 ADMIN = "http://127.0.0.1:9441"
-ALIAS = "chancery"
 UNCHECKED = ssl._create_unverified_context()
 
-# Name: plan, variant, further members of its configuration.
-PLANS = {
-    "config": ("oidcc-config-certification-test-plan", {}),
-    "basic-static": (
-        "oidcc-basic-certification-test-plan",
-        {"server_metadata": "discovery", "client_registration": "static_client"},
-    ),
-    "basic-dynamic": (
-        "oidcc-basic-certification-test-plan",
-        {"server_metadata": "discovery", "client_registration": "dynamic_client"},
-    ),
-    "logout": (
-        "oidcc-rp-initiated-logout-certification-test-plan",
-        {"response_type": "code", "client_registration": "dynamic_client"},
-    ),
-    "logout-static": (
-        "oidcc-rp-initiated-logout-certification-test-plan",
-        {"response_type": "code", "client_registration": "static_client"},
-    ),
-    "hybrid": (
-        "oidcc-hybrid-certification-test-plan",
-        {"server_metadata": "discovery", "client_registration": "dynamic_client"},
-    ),
-    "formpost": (
-        "oidcc-formpost-basic-certification-test-plan",
-        {"server_metadata": "discovery", "client_registration": "dynamic_client"},
-    ),
-    "dynamic": ("oidcc-dynamic-certification-test-plan", {"response_type": "code"}),
-    "backchannel": (
-        "oidcc-backchannel-rp-initiated-logout-certification-test-plan",
-        {"response_type": "code", "client_registration": "dynamic_client"},
-    ),
-    "frontchannel": (
-        "oidcc-frontchannel-rp-initiated-logout-certification-test-plan",
-        {"response_type": "code", "client_registration": "dynamic_client"},
-    ),
-    "session": (
-        "oidcc-session-management-certification-test-plan",
-        {"response_type": "code", "client_registration": "dynamic_client"},
-    ),
-}
+
+def signing_key(name):
+    """A private JWK for ES256, of openssl's making."""
+    options = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-outform", "DER"]
+    # RFC 5915 inside of PKCS #8: the scalar follows its tag and length, the point is at the end.
+    der = subprocess.run(["openssl", "genpkey", *options], check=True, capture_output=True).stdout
+    start = der.index(bytes.fromhex("02010104 20")) + 5
+    members = {"d": der[start : start + 32], "x": der[-64:-32], "y": der[-32:]}
+    encoded = {name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in members.items()}
+    return {"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": name} | encoded
 
 
-def tasks(*, sees=None):
-    """The pages of a sign-in, for the browser that the suite brings; `sees` must be on the first one."""
-    look = [["wait", "xpath", "//*", 10, sees, "update-image-placeholder-optional"]] if sees else []
-    return [
-        {
-            "task": "Sign in",
-            "optional": True,
-            "match": f"{ISSUER}/interaction/*",
-            "commands": look
-            + [
-                ["text", "id", "username", "alice", "optional"],
-                ["text", "id", "password", "harbour-lantern-violet", "optional"],
-                ["click", "id", "login-submit", "optional"],
-            ],
-        },
-        {
-            "task": "Consent",
-            "optional": True,
-            "match": f"{ISSUER}/interaction/*",
-            "commands": [["click", "id", "consent-allow"]],
-        },
-        {
-            "task": "Verify complete",
-            "match": "*/test/*/callback*",
-            "commands": [["wait", "id", "submission_complete", 10]],
-        },
-    ]
-
-
-def flow(*, sees=None):
-    return {"match": f"{ISSUER}/authorize*", "tasks": tasks(sees=sees)}
-
-
-def page(match, text):
-    """A page of the server's own, on which this text must stand."""
-    look = ["wait", "xpath", "//*", 10, text, "update-image-placeholder"]
-    return {"match": f"{ISSUER}/{match}*", "tasks": [{"task": "See the page", "match": f"{ISSUER}/*", "commands": [look]}]}
-
-
-SIGN_OUT = {
-    "match": f"{ISSUER}/end-session*",
-    "tasks": [
-        {
-            "task": "Sign out",
-            "optional": True,
-            "match": f"{ISSUER}/end-session*",
-            "commands": [["click", "id", "sign-out", "optional"]],
-        },
-        {"task": "Verify complete", "match": "*/test/*/post*", "optional": True},
-    ],
-}
-ASKED_AND_OUT = {
-    "match": f"{ISSUER}/end-session*",
-    "tasks": [
-        {"task": "Sign out", "match": f"{ISSUER}/end-session*", "commands": [["click", "id", "sign-out"]]},
-        {
-            "task": "See the page",
-            "match": f"{ISSUER}/*",
-            "commands": [["wait", "xpath", "//*", 10, "signed out", "update-image-placeholder"]],
-        },
-    ],
-}
-WRONG_REQUEST = {"browser": [page("authorize", "This link does not work")]}
-# Whoever can't be told apart from a stranger only makes the server ask the person (LO-01, LO-02).
-ONLY_A_PAGE = {"browser": [flow(), page("end-session", "Sign out")]}
-SIGNED_OUT = {"browser": [flow(), page("end-session", "signed out")]}
-ASKS = {"browser": [flow(), ASKED_AND_OUT]}
-
-
-def configuration():
-    client = lambda name, secret: {"client_id": name, "client_secret": secret}
-    return {
-        "alias": ALIAS,
-        "description": "Chancery",
-        "server": {"discoveryUrl": f"{ISSUER}/.well-known/openid-configuration"},
-        "client": client("basic", "basic-secret-0123456789abcdefghijkl"),
-        "client2": client("second", "second-secret-0123456789abcdefghijk"),
-        "client_secret_post": client("post", "post-secret-0123456789abcdefghijklm"),
-        "browser": [flow(), SIGN_OUT],
-        "override": {
-            "oidcc-prompt-login": {"browser": [flow(sees="Sign in")]},
-            "oidcc-max-age-1": {"browser": [flow(sees="Sign in")]},
-            "oidcc-ensure-registered-redirect-uri": WRONG_REQUEST,
-            "oidcc-ensure-redirect-uri-in-authorization-request": WRONG_REQUEST,
-            "oidcc-redirect-uri-query-added": WRONG_REQUEST,
-            "oidcc-redirect-uri-query-mismatch": WRONG_REQUEST,
-            "oidcc-registration-logo-uri": {"browser": [page("authorize", "Sign in")]},
-            "oidcc-registration-policy-uri": {"browser": [page("authorize", "Sign in")]},
-            "oidcc-registration-tos-uri": {"browser": [page("authorize", "Sign in")]},
-            "oidcc-rp-initiated-logout-bad-post-logout-redirect-uri": ONLY_A_PAGE,
-            "oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri": ONLY_A_PAGE,
-            "oidcc-rp-initiated-logout-modified-id-token-hint": ONLY_A_PAGE,
-            "oidcc-rp-initiated-logout-bad-id-token-hint": ONLY_A_PAGE,
-            "oidcc-rp-initiated-logout-no-id-token-hint": ONLY_A_PAGE,
-            "oidcc-rp-initiated-logout-no-params": ASKS,
-            "oidcc-rp-initiated-logout-no-post-logout-redirect-uri": SIGNED_OUT,
-            "oidcc-rp-initiated-logout-only-state": ASKS,
-        },
-    }
+def public(key):
+    return {name: value for name, value in key.items() if name != "d"}
 
 
 class Suite:
@@ -193,7 +66,7 @@ class Suite:
         body = self.call("POST", "plan", {"planName": name, "variant": json.dumps(variant)}, configuration)
         return body["id"], body["modules"]
 
-    def module(self, plan, module):
+    def module(self, plan, module, rotate):
         parameters = {"test": module["testModule"], "plan": plan}
         if module.get("variant"):
             parameters["variant"] = json.dumps(module["variant"])
@@ -204,6 +77,8 @@ class Suite:
             info = self.call("GET", f"info/{test}")
             if info.get("status") == "CONFIGURED" and not started:
                 started = True
+                if "rotate-keys" in module["testModule"]:
+                    rotate()
                 self.call("POST", f"runner/{test}")
             if info.get("status") in ("FINISHED", "INTERRUPTED") or time.monotonic() - began > 120:
                 return test, info
@@ -215,8 +90,8 @@ class Suite:
         return [f"{entry['result']}: {entry.get('src')}: {entry.get('msg')}" for entry in bad]
 
 
-def started(binary, directory, suite, extra):
-    """The server, ready; and a certificate, so that everything is https."""
+def started(binary, directory, suite, extra, keys):
+    """The command that asks the server things, and the server, ready, with a certificate of its own."""
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", *subject]
@@ -235,6 +110,8 @@ def started(binary, directory, suite, extra):
     certificate = ssl.get_server_certificate((host.hostname, host.port or 443))
     (directory / "suite.pem").write_text(certificate)
     (directory / "bank.toml").write_text((HERE / "bank.toml").read_text().replace("{suite}", suite))
+    for key in keys:
+        (directory / f"{key['kid']}.jwks").write_text(json.dumps({"keys": [public(key)]}))
     chancery = [str(pathlib.Path(binary).resolve()), "--config", str(directory / "chancery.toml")]
     for command in (["migrate"], ["apply", "--yes", "-f", str(directory / "bank.toml")]):
         subprocess.run(chancery + command, check=True, stdout=subprocess.DEVNULL, cwd=directory)
@@ -242,7 +119,7 @@ def started(binary, directory, suite, extra):
     for _ in range(100):
         try:
             urllib.request.urlopen(f"{ADMIN}/health/ready", timeout=5)
-            return server
+            return chancery, server
         except OSError:
             time.sleep(0.1)
     server.terminate()
@@ -259,18 +136,24 @@ def main():
     options = arguments.parse_args()
     suite = Suite(options.suite)
     extra = pathlib.Path(options.extra).read_text() if options.extra else ""
+    keys = [signing_key("fapi-one"), signing_key("fapi-two")]
     bad = 0
     with tempfile.TemporaryDirectory() as directory:
-        server = started(options.binary, pathlib.Path(directory), options.suite, extra)
+        chancery, server = started(options.binary, pathlib.Path(directory), options.suite, extra, keys)
+
+        def rotate():
+            subprocess.run(chancery + ["keys", "rotate", "--yes"], check=True, stdout=subprocess.DEVNULL, cwd=directory)
+            time.sleep(2)
+
         try:
             for name in options.plans or PLANS:
                 plan, variant = PLANS[name]
-                identifier, modules = suite.plan(plan, variant, configuration())
+                identifier, modules = suite.plan(plan, variant, configuration(name, keys))
                 print(f"\n## {name}: `{plan}` {json.dumps(variant)}\n\n| module | result | notes |\n|---|---|---|")
                 for module in modules:
                     if options.only and not re.search(options.only, module["testModule"]):
                         continue
-                    test, info = suite.module(identifier, module)
+                    test, info = suite.module(identifier, module, rotate)
                     result = info.get("result") or info.get("status")
                     if result in ("FAILED", "WARNING") or info.get("status") != "FINISHED":
                         bad += 1

@@ -198,6 +198,10 @@ texts! {
         ScopeCreated = "scope_created",
         /// A declared scope was changed.
         ScopeChanged = "scope_changed",
+        /// An operator declared a type of authorization details.
+        DetailTypeCreated = "detail_type_created",
+        /// An operator changed a type of authorization details.
+        DetailTypeChanged = "detail_type_changed",
         /// A declared scope was deleted.
         ScopeDeleted = "scope_deleted",
         /// A declared resource server was created.
@@ -280,6 +284,8 @@ impl EventKind {
             | Self::UserEnabled
             | Self::ScopeCreated
             | Self::ScopeChanged
+            | Self::DetailTypeCreated
+            | Self::DetailTypeChanged
             | Self::ScopeDeleted
             | Self::ResourceServerCreated
             | Self::ResourceServerChanged

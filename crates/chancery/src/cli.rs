@@ -1,7 +1,7 @@
 //! The grammar of the command line; `docs/cli.md` is made of it.
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line, the configuration or what was given is wrong, 3
-//! there is nothing of that name.
+//! there is nothing of that name, 4 what was checked breaks a rule.
 
 pub mod audit;
 pub mod backup;
@@ -25,7 +25,8 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed
   2  the command line, the configuration or what was given is wrong
-  3  there is nothing of that name";
+  3  there is nothing of that name
+  4  what was checked breaks a rule";
 
 /// The whole command line.
 #[derive(Debug, Parser)]

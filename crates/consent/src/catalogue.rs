@@ -15,6 +15,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    detail_types::{DetailType, DetailTypeDefinition, DetailTypes, TypeFault},
     introspection_answer::{AnswerMetadataFault, IntrospectionAnswer},
     openid,
 };
@@ -116,28 +117,33 @@ impl ScopeDefinition {
     /// is a translation for, else in the bank's default language, which is taken to be English.
     /// `zh-TW` is served by `zh-TW`, else by any `zh`.
     pub fn text<'a>(&'a self, languages: &[&str]) -> (&'a str, &'a str) {
-        for wanted in languages {
-            if let Some(text) = self.translation(wanted) {
-                return (&text.title, &text.description);
-            }
-            if primary(wanted).eq_ignore_ascii_case("en") {
-                break;
-            }
-        }
-        (&self.title, &self.description)
-    }
-
-    fn translation(&self, wanted: &str) -> Option<&ScopeText> {
-        let exact = self.translations.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(wanted));
-        let similar =
-            || self.translations.iter().find(|(tag, _)| primary(tag).eq_ignore_ascii_case(primary(wanted)));
-        exact.or_else(similar).map(|(_, text)| text)
+        text_in(languages, &self.translations, (&self.title, &self.description))
     }
 
     /// The longest life of a consent with this scope.
     pub fn longest(&self) -> Option<TimeDelta> {
         self.max_lifetime.and_then(TimeDelta::try_seconds)
     }
+}
+
+/// Title and description in the first of `languages` that there is a translation for, else the default.
+pub(crate) fn text_in<'a>(
+    languages: &[&str],
+    translations: &'a BTreeMap<String, ScopeText>,
+    default: (&'a str, &'a str),
+) -> (&'a str, &'a str) {
+    for wanted in languages {
+        let exact = translations.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(wanted));
+        let similar =
+            || translations.iter().find(|(tag, _)| primary(tag).eq_ignore_ascii_case(primary(wanted)));
+        if let Some((_, text)) = exact.or_else(similar) {
+            return (&text.title, &text.description);
+        }
+        if primary(wanted).eq_ignore_ascii_case("en") {
+            break;
+        }
+    }
+    default
 }
 
 fn primary(tag: &str) -> &str {
@@ -222,6 +228,20 @@ pub enum CatalogueFault {
         /// What it names.
         audience: String,
     },
+    /// The type of authorization details was declared twice.
+    #[error("authorization details of type `{0}` are declared twice")]
+    DuplicateDetailType(String),
+    /// The type of authorization details names a resource server that there is none of.
+    #[error("authorization details of type `{name}` name the unknown resource server `{audience}`")]
+    UnknownLocation {
+        /// The type.
+        name: String,
+        /// What it names.
+        audience: String,
+    },
+    /// The declaration makes no type of authorization details.
+    #[error(transparent)]
+    DetailType(#[from] TypeFault),
     /// The identifier is no absolute URI, or has a fragment (RFC 8707 §2).
     #[error("resource server `{0}` must be identified by an absolute URI without fragment")]
     MalformedAudience(String),
@@ -241,11 +261,12 @@ pub enum CatalogueFault {
     Lifetime(String),
 }
 
-/// Every scope and resource server, looked up by name.
+/// Every scope, resource server and type of authorization details, looked up by name.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     scopes: BTreeMap<ScopeToken, ScopeDefinition>,
     resource_servers: BTreeMap<String, ResourceServer>,
+    detail_types: DetailTypes,
 }
 
 const DAY_SECONDS: i64 = 24 * 3600;
@@ -308,6 +329,36 @@ impl Catalogue {
             }
         }
         Ok(catalogue)
+    }
+
+    /// The same with these types of authorization details, which name its resource servers.
+    ///
+    /// # Errors
+    /// The first [`CatalogueFault`] that is found.
+    pub fn with_detail_types(
+        mut self,
+        types: impl IntoIterator<Item = DetailTypeDefinition>,
+    ) -> Result<Self, CatalogueFault> {
+        let mut compiled: Vec<DetailType> = Vec::new();
+        for definition in types {
+            let name = &definition.name;
+            if compiled.iter().any(|known| known.definition().name == *name) {
+                return Err(CatalogueFault::DuplicateDetailType(name.clone()));
+            }
+            let known = |location: &&String| self.resource_servers.contains_key(*location);
+            if let Some(unknown) = definition.locations.iter().find(|location| !known(location)) {
+                let audience = unknown.clone();
+                return Err(CatalogueFault::UnknownLocation { name: name.clone(), audience });
+            }
+            compiled.push(DetailType::new(definition)?);
+        }
+        self.detail_types = compiled.into_iter().collect();
+        Ok(self)
+    }
+
+    /// The types of authorization details.
+    pub const fn detail_types(&self) -> &DetailTypes {
+        &self.detail_types
     }
 
     /// The definition of a scope, declared or of OpenID Connect.

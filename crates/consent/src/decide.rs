@@ -8,10 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use protocol::{ClientId, ConsentId, Scope, ScopeToken, UserId};
+use protocol::{
+    ClientId, ConsentId, Scope, ScopeToken, UserId,
+    authorization_details::{AuthorizationDetail, AuthorizationDetails},
+};
 
 use crate::{
+    accounts::{BankAccount, ChoiceFault, enriched, leaves_a_choice},
     catalogue::{Catalogue, Role, ScopeDefinition},
+    details::{after, beside, covered},
     ledger::{ConsentRecord, GrantedConsent},
     openid::{OFFLINE_ACCESS, OPENID},
     roles::still_reached,
@@ -28,6 +33,8 @@ pub struct ConsentRequest {
     pub scope: Scope,
     /// The resource servers, as [`audience_of`](crate::roles::audience_of) resolved them.
     pub resources: Vec<String>,
+    /// What exactly, beside the scope; checked against its types.
+    pub details: AuthorizationDetails,
     /// `prompt=consent`: ask even if it was allowed before (OC-06).
     pub prompt_consent: bool,
     /// `prompt=none`: nobody can be asked (OC-05).
@@ -68,6 +75,9 @@ pub enum ConsentRefusal {
     /// Of what was requested, the customer's own roles allow nothing.
     #[error("the customer's own roles allow nothing of what was requested")]
     NothingAllowed(Vec<Dropped>),
+    /// Of the authorization details, the customer's own roles allow none.
+    #[error("the customer's own roles allow none of the authorization details")]
+    NoDetailAllowed,
 }
 
 /// The answer to the question.
@@ -94,6 +104,15 @@ pub struct ConsentItem {
     pub required: bool,
 }
 
+/// One authorization detail of the consent page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetailItem {
+    /// What is asked; with the accounts that were chosen before, where it was allowed before.
+    pub detail: AuthorizationDetail,
+    /// Whether the customer has not allowed it yet.
+    pub new: bool,
+}
+
 /// The lines about one resource server, or about the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentGroup {
@@ -113,6 +132,13 @@ pub struct ConsentAsk {
     /// What the request may get.
     requested: Scope,
     resources: Vec<String>,
+    details: Vec<DetailItem>,
+    /// What the record holds already.
+    standing: AuthorizationDetails,
+    /// What a page shows of that.
+    beside: AuthorizationDetails,
+    /// Whether the customer has yet to choose accounts.
+    choice_open: bool,
     /// What the record will hold if all is allowed: the requested and what stands already.
     total: Scope,
     new: Scope,
@@ -139,6 +165,35 @@ impl ConsentAsk {
     /// What of it is new.
     pub const fn new_scope(&self) -> &Scope {
         &self.new
+    }
+
+    /// The authorization details that are asked about, in the order of the request.
+    pub fn details(&self) -> &[DetailItem] {
+        &self.details
+    }
+
+    /// Authorization details that the app has already and keeps, beside those that are asked about.
+    pub const fn standing_details(&self) -> &AuthorizationDetails {
+        &self.beside
+    }
+
+    /// The same question with the accounts that the customer chose: for each of
+    /// [`details`](Self::details), by position, the ids of accounts (RFC 9396 §7.1). `accounts` are all of
+    /// the customer's; where there are none to choose from, nothing is chosen.
+    ///
+    /// # Errors
+    /// [`ChoiceFault`].
+    pub fn choose(mut self, accounts: &[BankAccount], chosen: &[Vec<String>]) -> Result<Self, ChoiceFault> {
+        let details = enriched(&self.requested_details(), accounts, chosen)?;
+        for (item, detail) in self.details.iter_mut().zip(details.iter()) {
+            item.detail = detail.clone();
+        }
+        self.choice_open = false;
+        Ok(self)
+    }
+
+    fn requested_details(&self) -> AuthorizationDetails {
+        self.details.iter().map(|item| item.detail.clone()).collect()
     }
 
     /// What was requested and is left out.
@@ -196,27 +251,44 @@ pub fn evaluate(
         return ConsentDecision::Refuse(ConsentRefusal::NothingAllowed(dropped));
     }
     let resources = resources_for(&request.resources, &request.scope, &allowed, catalogue);
+    let Some(details) = details_for(request, user_roles, &resources, live, catalogue) else {
+        return ConsentDecision::Refuse(ConsentRefusal::NoDetailAllowed);
+    };
 
     if let Some(record) = live
         && !request.prompt_consent
         && allowed.is_subset(&record.scope)
         && resources.iter().all(|resource| record.resources.contains(resource))
+        && details.iter().all(|item| !item.new)
     {
-        return ConsentDecision::Remembered(GrantedConsent::limited(record, allowed, resources));
+        let details = details.into_iter().map(|item| item.detail).collect();
+        return ConsentDecision::Remembered(GrantedConsent::limited(record, (allowed, resources, details)));
     }
     let new = allowed.difference(&held);
     // OC-15: access while away is only ever given by an explicit answer.
-    let implied = request.client_skips_consent && !request.prompt_consent && !new.contains(OFFLINE_ACCESS);
+    let implied = request.client_skips_consent
+        && !request.prompt_consent
+        && !new.contains(OFFLINE_ACCESS)
+        && details.iter().all(|item| !item.new);
     let kept = held.filtered(|name| is_held_to(name, user_roles, catalogue));
     let total = allowed.union(&kept);
+    let types = catalogue.detail_types();
+    let asked = details.iter().filter(|item| item.new).map(|item| item.detail.clone()).collect();
+    let all: AuthorizationDetails = details.iter().map(|item| item.detail.clone()).collect();
+    let held_details =
+        live.map_or_else(AuthorizationDetails::default, |record| types.held_to(&record.details, user_roles));
     let ask = ConsentAsk {
         user: request.user,
         client: request.client.clone(),
         groups: groups(&total, &allowed, &held, catalogue),
         limits: each(&total, catalogue, ScopeDefinition::longest),
         audiences: each(&total, catalogue, |scope| scope.audience.clone()),
+        choice_open: leaves_a_choice(&asked, types),
         requested: allowed,
         resources,
+        details,
+        beside: beside(&all, &held_details, types),
+        standing: held_details,
         total,
         new,
         dropped,
@@ -224,6 +296,31 @@ pub fn evaluate(
         supersedes: existing.filter(|record| !record.is_live(now)).map(|record| record.id),
     };
     if implied { ConsentDecision::Implied(ask) } else { ConsentDecision::Ask(ask) }
+}
+
+/// The details that may be asked about: those that the customer's roles allow, at resource servers that are
+/// left. `None` where there were some and none is left.
+fn details_for(
+    request: &ConsentRequest,
+    user_roles: &[Role],
+    resources: &[String],
+    live: Option<&ConsentRecord>,
+    catalogue: &Catalogue,
+) -> Option<Vec<DetailItem>> {
+    let types = catalogue.detail_types();
+    let reached =
+        |detail: &AuthorizationDetail| resources.iter().any(|resource| types.reaches(detail, resource));
+    let allowed = types.held_to(&request.details, user_roles).filtered(reached);
+    if allowed.is_empty() && !request.details.is_empty() {
+        return None;
+    }
+    let standing = live.filter(|_| !request.prompt_consent).map(|record| &record.details);
+    let item =
+        |detail: &AuthorizationDetail| match standing.and_then(|standing| covered(detail, standing, types)) {
+            Some(detail) => DetailItem { detail, new: false },
+            None => DetailItem { detail: detail.clone(), new: true },
+        };
+    Some(allowed.iter().map(item).collect())
 }
 
 fn drop_reason(
@@ -300,6 +397,9 @@ pub enum AnswerFault {
     /// It allows nothing: that is a denial.
     #[error("the answer allows nothing of what the app requested")]
     Nothing,
+    /// Accounts are left to the customer, who has not chosen any.
+    #[error("the answer names no accounts")]
+    NotChosen,
 }
 
 /// Effect: what the store writes for an answer.
@@ -344,6 +444,9 @@ pub fn grant(
     now: DateTime<Utc>,
     policy_lifetime: Option<TimeDelta>,
 ) -> Result<(ConsentUpsert, GrantedConsent), AnswerFault> {
+    if ask.choice_open {
+        return Err(AnswerFault::NotChosen);
+    }
     let approved = match answer {
         Answer::All => ask.total.clone(),
         Answer::Only(chosen) => {
@@ -362,7 +465,7 @@ pub fn grant(
     }
     let resources = ask.still_reached(&ask.resources, &usable);
     let record = ask.record(approved, &resources, new_id, now, policy_lifetime);
-    let proof = GrantedConsent::limited(&record, usable, resources);
+    let proof = GrantedConsent::limited(&record, (usable, resources, ask.requested_details()));
     let upsert = match &ask.existing {
         Some(existing) => ConsentUpsert::Replace { record, expected_version: existing.version },
         None => ConsentUpsert::Create { record, supersedes: ask.supersedes },
@@ -379,6 +482,11 @@ impl ConsentAsk {
         let kept =
             resources.iter().filter(|resource| reached.contains(resource) || !asked.contains(resource));
         kept.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What the record does not have yet.
+    fn granted_anew(&self) -> AuthorizationDetails {
+        self.details.iter().filter(|item| item.new).map(|item| item.detail.clone()).collect()
     }
 
     fn record(
@@ -398,6 +506,7 @@ impl ConsentAsk {
             user: self.user,
             client: self.client.clone(),
             resources: resources.into_iter().collect(),
+            details: after(&self.standing, &self.granted_anew()),
             granted_at: before.map_or(now, |record| record.granted_at),
             updated_at: now,
             expires_at: self.expiry_of(&scope, now, policy_lifetime),

@@ -25,6 +25,7 @@ fn request(text: &str) -> ConsentRequest {
         client: "ledgerline".parse().unwrap(),
         scope,
         resources: audiences.into_iter().collect(),
+        details: AuthorizationDetails::default(),
         prompt_consent: false,
         prompt_none: false,
         offline: true,
@@ -40,6 +41,7 @@ fn record(text: &str) -> ConsentRecord {
         client: request.client,
         scope: request.scope,
         resources: request.resources,
+        details: request.details,
         granted_at: at(0),
         updated_at: at(0),
         expires_at: Some(at(1000)),
@@ -289,5 +291,123 @@ proptest! {
         let again = ConsentRequest { scope: proof.scope().clone(), resources: proof.resources().to_vec(), ..again };
         let decision = evaluate(&again, &held, Some(&record), &catalogue, at(100));
         prop_assert!(matches!(decision, ConsentDecision::Remembered(_)), "{:?}", decision);
+    }
+}
+
+mod details {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        accounts::BankAccount,
+        detail_types::tests::{declared, details, payment},
+        details::{ACCOUNT_INFORMATION, PAYMENT_INITIATION},
+    };
+
+    fn bank() -> Catalogue {
+        let payments = crate::DetailTypeDefinition {
+            roles: roles(&["payment-initiator"]).into_iter().collect(),
+            ..declared(PAYMENT_INITIATION, &[BANK])
+        };
+        catalogue().with_detail_types([declared(ACCOUNT_INFORMATION, &[BANK]), payments]).unwrap()
+    }
+
+    fn wanting(details: &AuthorizationDetails) -> ConsentRequest {
+        let resources = vec![BANK.to_owned()];
+        ConsentRequest { details: details.clone(), resources, ..request("openid accounts:read") }
+    }
+
+    fn judge(request: &ConsentRequest, existing: Option<&ConsentRecord>) -> ConsentDecision {
+        evaluate(request, &every_role(), existing, &bank(), at(100))
+    }
+
+    fn reading(actions: &[&str]) -> AuthorizationDetails {
+        details(json!([{"type": ACCOUNT_INFORMATION, "actions": actions}]))
+    }
+
+    fn accounts() -> Vec<BankAccount> {
+        serde_json::from_value(
+            json!([{"id": "everyday", "name": "Everyday", "iban": "GB33BUKB20201555555555"}]),
+        )
+        .unwrap()
+    }
+
+    fn chosen() -> Vec<Vec<String>> {
+        vec![vec!["everyday".to_owned()]]
+    }
+
+    fn allow(ask: ConsentAsk) -> (ConsentRecord, GrantedConsent) {
+        let ask = ask.choose(&accounts(), &chosen()).unwrap();
+        let (upsert, proof) = grant(&ask, &Answer::All, NEW, at(100), None).unwrap();
+        (upsert.record().clone(), proof)
+    }
+
+    #[test]
+    fn rar_03_accounts_are_chosen_once_and_remembered() {
+        let ask = asked(judge(&wanting(&reading(&["read_balances"])), None));
+        assert_eq!(grant(&ask, &Answer::All, NEW, at(100), None).unwrap_err(), AnswerFault::NotChosen);
+        let (record, proof) = allow(ask);
+        let expected = details(
+            json!([{"type": ACCOUNT_INFORMATION, "actions": ["read_balances"], "accounts": ["everyday"]}]),
+        );
+        assert_eq!((&record.details, proof.details()), (&expected, &expected));
+        match judge(&wanting(&reading(&["read_balances"])), Some(&record)) {
+            ConsentDecision::Remembered(again) => assert_eq!(again.details(), &expected),
+            other => panic!("{other:?}"),
+        }
+        let wider = asked(judge(&wanting(&reading(&["read_transactions"])), Some(&record)));
+        assert!(wider.details()[0].new);
+        assert_eq!(wider.standing_details(), &expected);
+        // Who asks for nothing exact gets nothing exact.
+        match judge(&wanting(&AuthorizationDetails::default()), Some(&record)) {
+            ConsentDecision::Remembered(plain) => assert!(plain.details().is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rar_03_payments_are_asked_about_every_time_even_of_the_banks_own_app() {
+        let request = wanting(&payment(&json!({})));
+        let (record, _) = allow(asked(judge(&request, None)));
+        assert_eq!(record.details.len(), 1);
+        assert!(asked(judge(&request, Some(&record))).details()[0].new);
+        let own = ConsentRequest { client_skips_consent: true, ..request };
+        assert!(asked(judge(&own, Some(&record))).standing_details().is_empty());
+        let plain = ConsentRequest { details: AuthorizationDetails::default(), ..own };
+        assert!(matches!(judge(&plain, None), ConsentDecision::Implied(_)));
+    }
+
+    #[test]
+    fn f2_17_roles_limit_details_too() {
+        let both: AuthorizationDetails =
+            payment(&json!({})).iter().chain(reading(&["read_balances"]).iter()).cloned().collect();
+        let held = roles(&["account-viewer"]);
+        let of = |details: &AuthorizationDetails| evaluate(&wanting(details), &held, None, &bank(), at(100));
+        let ask = asked(of(&both));
+        let kinds: Vec<_> = ask.details().iter().map(|item| item.detail.kind()).collect();
+        assert_eq!(kinds, [ACCOUNT_INFORMATION]);
+        let refused = of(&payment(&json!({})));
+        assert!(matches!(refused, ConsentDecision::Refuse(ConsentRefusal::NoDetailAllowed)), "{refused:?}");
+    }
+
+    #[test]
+    fn rar_05_details_imply_their_resource_servers() {
+        let audience = |text: &str, named: &[&str]| {
+            let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+            crate::audience_with(&scope(text), &payment(&json!({})), &named, &bank())
+        };
+        assert_eq!(audience("openid", &[]).unwrap(), [BANK]);
+        assert_eq!(audience("openid accounts:read", &[]).unwrap(), [BANK]);
+        assert!(matches!(audience("cards:read", &[]), Err(crate::AudienceFault::Ambiguous(_))));
+        assert_eq!(audience("cards:read", &[CARDS, BANK]).unwrap().len(), 2);
+        assert_eq!(audience("openid", &[CARDS]), Err(crate::AudienceFault::DetailOutsideResources(0)));
+    }
+
+    #[test]
+    fn old_records_have_no_details() {
+        let mut value = serde_json::to_value(record(ALL)).unwrap();
+        assert_eq!(value.get("details"), None::<&Value>);
+        assert!(value.as_object_mut().unwrap().remove("details").is_none());
+        assert_eq!(serde_json::from_value::<ConsentRecord>(value).unwrap(), record(ALL));
     }
 }

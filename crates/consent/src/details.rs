@@ -1,15 +1,14 @@
-//! The types of authorization details (RFC 9396 §2): each has a JSON Schema that says what may be asked,
-//! and a resource server that understands it.
+//! What authorization details mean together: which of them an earlier consent covers, what a token request
+//! may ask of those that were granted, and what a consent holds after another answer.
 //!
-//! Two types ship with Chancery, account information and payment initiation; a bank adds its own by
-//! configuration. What a client asks must fit the schema of its type exactly: an unknown member is refused,
-//! because a person can't consent to what nobody understands (RAR-01).
+//! What types there are is said in [`detail_types`](crate::detail_types).
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
-
-use jsonschema::Validator;
 use protocol::authorization_details::{AuthorizationDetail, AuthorizationDetails};
-use serde_json::Value;
+
+use crate::{
+    accounts::AccountChoice,
+    detail_types::{DetailType, DetailTypes},
+};
 
 /// The type that asks to see accounts. A detail without `accounts` is filled with those that the person
 /// chooses.
@@ -17,30 +16,8 @@ pub const ACCOUNT_INFORMATION: &str = "account_information";
 /// The type that asks to pay once.
 pub const PAYMENT_INITIATION: &str = "payment_initiation";
 
-const SHIPPED: [(&str, &str); 2] = [
-    (ACCOUNT_INFORMATION, include_str!("../schemas/account_information.json")),
-    (PAYMENT_INITIATION, include_str!("../schemas/payment_initiation.json")),
-];
-
-/// One type.
-#[derive(Clone)]
-pub struct DetailType {
-    /// What `type` says.
-    pub name: String,
-    /// The audience of the resource server that understands it: its tokens alone carry such details (RAR-05).
-    pub audience: String,
-    schema: Arc<Validator>,
-}
-
-/// A schema that is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the JSON Schema of the type {name:?} is wrong: {why}")]
-pub struct SchemaFault {
-    /// Of which type.
-    pub name: String,
-    /// What is wrong with it.
-    pub why: String,
-}
+/// So many details a consent holds; the oldest go first.
+const MAX_STANDING: usize = 32;
 
 /// Why details are refused: `invalid_authorization_details` (RFC 9396 §5). The text names the place, never
 /// the content.
@@ -53,7 +30,7 @@ pub enum DetailFault {
         index: usize,
     },
     /// It does not fit the schema of its type.
-    #[error("authorization detail {index} is not what its type demands, at {place:?}")]
+    #[error("authorization detail {index} is not what its type demands, at {}", if .place.is_empty() { "/" } else { .place })]
     Schema {
         /// Position, from 0.
         index: usize,
@@ -68,82 +45,8 @@ pub enum DetailFault {
     },
 }
 
-/// Every type that this server knows.
-#[derive(Clone, Debug, Default)]
-pub struct DetailTypes(BTreeMap<String, DetailType>);
-
-impl DetailType {
-    /// A type with a schema of its own.
-    ///
-    /// # Errors
-    /// [`SchemaFault`]. References to other documents are not followed.
-    pub fn new(name: &str, audience: &str, schema: &Value) -> Result<Self, SchemaFault> {
-        let fault = |error: jsonschema::ValidationError<'_>| SchemaFault {
-            name: name.to_owned(),
-            why: error.to_string(),
-        };
-        let schema = jsonschema::options().should_validate_formats(true).build(schema).map_err(fault)?;
-        Ok(Self { name: name.to_owned(), audience: audience.to_owned(), schema: Arc::new(schema) })
-    }
-
-    /// One of the types that ship with Chancery, for this resource server; `None` for any other name.
-    pub fn shipped(name: &str, audience: &str) -> Option<Self> {
-        let (_, schema) = SHIPPED.iter().find(|(shipped, _)| *shipped == name)?;
-        let schema = serde_json::from_str(schema).expect("a schema that ships is JSON");
-        Some(Self::new(name, audience, &schema).expect("a schema that ships is right"))
-    }
-
-    fn check(&self, index: usize, detail: &AuthorizationDetail) -> Result<(), DetailFault> {
-        let value = Value::Object(detail.members().clone());
-        match self.schema.validate(&value) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(DetailFault::Schema { index, place: error.instance_path().to_string() }),
-        }
-    }
-}
-
-impl fmt::Debug for DetailType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DetailType({} for {})", self.name, self.audience)
-    }
-}
-
-impl FromIterator<DetailType> for DetailTypes {
-    fn from_iter<I: IntoIterator<Item = DetailType>>(types: I) -> Self {
-        Self(types.into_iter().map(|kind| (kind.name.clone(), kind)).collect())
-    }
-}
-
-impl DetailTypes {
-    /// The type of that name.
-    pub fn get(&self, name: &str) -> Option<&DetailType> {
-        self.0.get(name)
-    }
-
-    /// The names, for metadata (RFC 9396 §10).
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    /// Checks what a client asks for: known types that it may ask for, each as its schema says.
-    ///
-    /// # Errors
-    /// [`DetailFault`] of the first detail that is wrong.
-    pub fn check(&self, asked: &AuthorizationDetails, allowed: &[String]) -> Result<(), DetailFault> {
-        asked.iter().enumerate().try_for_each(|(index, detail)| {
-            let kind = self.get(detail.kind()).filter(|kind| allowed.contains(&kind.name));
-            kind.ok_or(DetailFault::Type { index })?.check(index, detail)
-        })
-    }
-
-    /// What a token for one resource server says: the details of its types (RAR-05).
-    #[must_use]
-    pub fn for_audience(&self, details: &AuthorizationDetails, audience: &str) -> AuthorizationDetails {
-        details.filtered(|detail| self.get(detail.kind()).is_some_and(|kind| kind.audience == audience))
-    }
-}
-
 /// What a token request asks for out of what was granted: everything, if it says nothing (RFC 9396 §6).
+/// Each granted detail answers for one that is asked for: who may pay once does not pay twice.
 ///
 /// # Errors
 /// [`DetailFault::Wider`].
@@ -152,98 +55,113 @@ pub fn narrowed(
     asked: Option<&AuthorizationDetails>,
 ) -> Result<AuthorizationDetails, DetailFault> {
     let Some(asked) = asked else { return Ok(granted.clone()) };
-    match asked.iter().position(|detail| !granted.iter().any(|granted| detail.is_within(granted))) {
-        Some(index) => Err(DetailFault::Wider { index }),
-        None => Ok(asked.clone()),
+    let granted: Vec<&AuthorizationDetail> = granted.iter().collect();
+    let asked_for: Vec<&AuthorizationDetail> = asked.iter().collect();
+    let mut answering = vec![None; granted.len()];
+    for index in 0..asked_for.len() {
+        if !finds_one(index, &asked_for, &granted, &mut answering, &mut vec![false; granted.len()]) {
+            return Err(DetailFault::Wider { index });
+        }
     }
+    Ok(asked.clone())
+}
+
+/// One step of a bipartite matching: finds a granted detail for `index`, moving others out of its way.
+fn finds_one(
+    index: usize,
+    asked: &[&AuthorizationDetail],
+    granted: &[&AuthorizationDetail],
+    answering: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    for place in 0..granted.len() {
+        if tried[place] || !asked[index].is_within(granted[place]) {
+            continue;
+        }
+        tried[place] = true;
+        if answering[place].is_none_or(|other| finds_one(other, asked, granted, answering, tried)) {
+            answering[place] = Some(index);
+            return true;
+        }
+    }
+    false
+}
+
+/// A detail as an earlier consent answers it, if it does: the accounts that the person chose then are in it.
+pub(crate) fn covered(
+    asked: &AuthorizationDetail,
+    standing: &AuthorizationDetails,
+    types: &DetailTypes,
+) -> Option<AuthorizationDetail> {
+    if types.get(asked.kind()).is_none_or(DetailType::always_asks) {
+        return None;
+    }
+    let choice = AccountChoice::of(asked);
+    standing.iter().find_map(|standing| {
+        let chosen = choice.and_then(|choice| Some((choice.member(), standing.get(choice.member())?)));
+        let filled = match chosen {
+            Some((member, value)) => asked.clone().with(member, value.clone()),
+            None => asked.clone(),
+        };
+        filled.is_within(standing).then_some(filled)
+    })
+}
+
+/// Of what stands already, what a page shows beside `asked`: no past payments, and nothing twice.
+pub(crate) fn beside(
+    asked: &AuthorizationDetails,
+    standing: &AuthorizationDetails,
+    types: &DetailTypes,
+) -> AuthorizationDetails {
+    standing.filtered(|old| {
+        let alone: AuthorizationDetails = std::iter::once(old.clone()).collect();
+        types.get(old.kind()).is_some_and(|kind| !kind.always_asks())
+            && !asked.iter().any(|asked| {
+                let again = AccountChoice::by_kind(asked.kind())
+                    .map_or_else(|| asked.clone(), |choice| asked.clone().without(choice.member()));
+                covered(&again, &alone, types).is_some()
+            })
+    })
+}
+
+/// What a consent holds after an answer: what it held, and what was granted now. Where the same was asked
+/// again, the new choice of accounts takes the place of the old one.
+pub(crate) fn after(standing: &AuthorizationDetails, granted: &AuthorizationDetails) -> AuthorizationDetails {
+    let asked = |detail: &AuthorizationDetail| match AccountChoice::by_kind(detail.kind()) {
+        Some(choice) => detail.clone().without(choice.member()),
+        None => detail.clone(),
+    };
+    let replaced =
+        |old: &AuthorizationDetail| granted.iter().any(|new| new == old || asked(old).is_within(&asked(new)));
+    let all: Vec<_> = standing.iter().filter(|old| !replaced(old)).chain(granted.iter()).cloned().collect();
+    let surplus = all.len().saturating_sub(MAX_STANDING);
+    all.into_iter().skip(surplus).collect()
+}
+
+/// Of what was once granted, what still stands: as long as the person's consent has it. What is asked about
+/// every time stands by its own answer, because a later one says nothing of it; it falls with the consent
+/// as a whole.
+#[must_use]
+pub fn standing(
+    granted: &AuthorizationDetails,
+    consent: &AuthorizationDetails,
+    types: &DetailTypes,
+) -> AuthorizationDetails {
+    granted.filtered(|detail| {
+        types.get(detail.kind()).is_some_and(|kind| {
+            kind.always_asks() || consent.iter().any(|consented| detail.is_within(consented))
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     use super::*;
-
-    const API: &str = "https://api.example";
-
-    fn types() -> DetailTypes {
-        [ACCOUNT_INFORMATION, PAYMENT_INITIATION]
-            .into_iter()
-            .map(|name| DetailType::shipped(name, API).unwrap())
-            .chain([DetailType::new("card", "https://cards.example", &json!({"type": "object"})).unwrap()])
-            .collect()
-    }
-
-    fn details(value: Value) -> AuthorizationDetails {
-        AuthorizationDetails::from_value(value).unwrap()
-    }
-
-    fn payment(change: &Value) -> AuthorizationDetails {
-        let mut payment = json!({
-            "type": PAYMENT_INITIATION, "instructedAmount": {"currency": "EUR", "amount": "123.50"},
-            "creditorName": "Merchant A", "creditorAccount": {"iban": "DE02100100109307118603"},
-        });
-        for (name, value) in change.as_object().unwrap() {
-            match value {
-                Value::Null => drop(payment.as_object_mut().unwrap().remove(name)),
-                value => payment[name] = value.clone(),
-            }
-        }
-        details(json!([payment]))
-    }
-
-    #[test]
-    fn rar_01_details_fit_their_schema_to_the_letter() {
-        let allowed = [PAYMENT_INITIATION.to_owned(), ACCOUNT_INFORMATION.to_owned()];
-        let check = |asked: &AuthorizationDetails| types().check(asked, &allowed);
-        assert_eq!(check(&payment(&json!({}))), Ok(()));
-        assert_eq!(
-            check(&details(json!([{"type": ACCOUNT_INFORMATION, "actions": ["read_balances"]}]))),
-            Ok(())
-        );
-        let amount = |amount: Value| json!({"instructedAmount": {"currency": "EUR", "amount": amount}});
-        for wrong in [
-            json!({"unknown": 1}),
-            json!({"creditorName": null}),
-            json!({"creditorName": ""}),
-            json!({"creditorAccount": {"iban": "no iban"}}),
-            json!({"instructedAmount": {"currency": "euro", "amount": "1"}}),
-            amount(json!("1e3")),
-            amount(json!(1e3)),
-            amount(json!(12)),
-            amount(json!("-1")),
-            amount(json!("0.00")),
-            amount(json!("1,5")),
-            amount(json!("01")),
-            amount(json!("１")),
-        ] {
-            let refused = check(&payment(&wrong));
-            assert!(matches!(refused, Err(DetailFault::Schema { index: 0, .. })), "{wrong}: {refused:?}");
-        }
-    }
-
-    #[test]
-    fn rar_02_types_outside_the_clients_list_are_refused() {
-        let only_accounts = [ACCOUNT_INFORMATION.to_owned()];
-        assert_eq!(types().check(&payment(&json!({})), &only_accounts), Err(DetailFault::Type { index: 0 }));
-        let unknown = details(json!([{"type": "unknown"}]));
-        assert_eq!(types().check(&unknown, &["unknown".to_owned()]), Err(DetailFault::Type { index: 0 }));
-    }
-
-    #[test]
-    fn rar_05_each_resource_server_sees_its_own_details() {
-        let both = details(json!([
-            {"type": "card", "number": "1"}, {"type": ACCOUNT_INFORMATION, "actions": ["list_accounts"]},
-        ]));
-        let seen = |audience| {
-            let seen = types().for_audience(&both, audience);
-            seen.iter().map(|detail| detail.kind().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(seen(API), [ACCOUNT_INFORMATION]);
-        assert_eq!(seen("https://cards.example"), ["card"]);
-        assert!(seen("https://other.example").is_empty());
-    }
+    use crate::detail_types::tests::{details, payment, types};
 
     #[test]
     fn rar_04_a_token_request_narrows_and_never_widens() {
@@ -256,8 +174,97 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_is_none_is_named() {
-        let fault = DetailType::new("odd", API, &json!({"type": "nothing"})).unwrap_err();
-        assert_eq!(fault.name, "odd");
+    fn rar_04_one_payment_is_not_two() {
+        let once = payment(&json!({}));
+        let twice: AuthorizationDetails = once.iter().chain(once.iter()).cloned().collect();
+        assert_eq!(narrowed(&once, Some(&twice)), Err(DetailFault::Wider { index: 1 }));
+        assert_eq!(narrowed(&twice, Some(&twice)), Ok(twice.clone()));
+        assert_eq!(narrowed(&twice, Some(&once)), Ok(once));
+        // The wider one must be left for the wider request, in whatever order they come.
+        let reading = |actions: &[&str]| json!({"type": ACCOUNT_INFORMATION, "actions": actions});
+        let granted = details(json!([reading(&["a", "b"]), reading(&["a"])]));
+        let asked = details(json!([reading(&["a"]), reading(&["b"])]));
+        assert_eq!(narrowed(&granted, Some(&asked)), Ok(asked.clone()));
+    }
+
+    #[test]
+    fn oc_33_accounts_are_remembered_and_payments_are_not() {
+        let reading = |actions: &[&str]| json!({"type": ACCOUNT_INFORMATION, "actions": actions});
+        let mut granted = reading(&["list_accounts", "read_balances"]);
+        granted["accounts"] = json!(["everyday"]);
+        let standing: AuthorizationDetails =
+            details(json!([granted])).iter().chain(payment(&json!({})).iter()).cloned().collect();
+        let covered = |value: &Value| {
+            covered(details(json!([value])).iter().next().unwrap(), &standing, &types())
+                .map(|detail| Value::Object(detail.members().clone()))
+        };
+        let mut expected = reading(&["read_balances"]);
+        expected["accounts"] = json!(["everyday"]);
+        assert_eq!(covered(&reading(&["read_balances"])), Some(expected.clone()));
+        assert_eq!(covered(&expected), Some(expected.clone()));
+        expected["accounts"] = json!(["savings"]);
+        assert_eq!(covered(&expected), None);
+        assert_eq!(covered(&reading(&["read_transactions"])), None);
+        let paying = payment(&json!({}));
+        assert_eq!(super::covered(paying.iter().next().unwrap(), &standing, &types()), None);
+    }
+
+    #[test]
+    fn f2_17_a_new_choice_takes_the_place_of_the_old_one() {
+        let reading = |actions: &[&str], accounts: &[&str]| json!({"type": ACCOUNT_INFORMATION, "actions": actions, "accounts": accounts});
+        let before = details(json!([reading(&["a"], &["1", "2"]), reading(&["b"], &["1"])]));
+        let chosen = details(json!([reading(&["a"], &["1"])]));
+        let now = after(&before, &chosen);
+        assert_eq!(now, details(json!([reading(&["b"], &["1"]), reading(&["a"], &["1"])])));
+        assert_eq!(standing(&before, &now, &types()), details(json!([reading(&["b"], &["1"])])));
+        let paid = payment(&json!({}));
+        assert_eq!(standing(&paid, &now, &types()), paid, "a payment stands by its own answer");
+        let many = (0..100).fold(AuthorizationDetails::default(), |held, number: i32| {
+            after(&held, &payment(&json!({"creditorName": number.to_string()})))
+        });
+        assert_eq!(many.len(), MAX_STANDING);
+    }
+
+    fn some_details() -> impl Strategy<Value = AuthorizationDetails> {
+        let words = || proptest::collection::btree_set("[abc]", 0..3);
+        let detail = ("[xy]", words(), proptest::option::of(words()), proptest::option::of(0..2_u8));
+        let detail = detail.prop_map(|(kind, actions, accounts, amount)| {
+            let mut detail = json!({"type": kind, "actions": actions});
+            if let Some(accounts) = accounts {
+                detail["accounts"] = json!(accounts);
+            }
+            if let Some(amount) = amount {
+                detail["amount"] = json!({"currency": "EUR", "amount": amount.to_string()});
+            }
+            detail
+        });
+        proptest::collection::vec(detail, 0..4).prop_map(|all| details(Value::Array(all)))
+    }
+
+    proptest! {
+        #[test]
+        fn rar_04_narrowing_never_widens(granted in some_details(), asked in some_details()) {
+            match narrowed(&granted, Some(&asked)) {
+                Ok(got) => {
+                    prop_assert!(got.len() <= granted.len());
+                    prop_assert!(got.iter().all(|detail| granted.iter().any(|of| detail.is_within(of))));
+                    // Narrowing what was narrowed stays within what was granted.
+                    prop_assert_eq!(narrowed(&granted, Some(&got)), Ok(got.clone()));
+                    prop_assert_eq!(narrowed(&got, None), Ok(got));
+                }
+                Err(DetailFault::Wider { index }) => {
+                    let alone: AuthorizationDetails = asked.iter().take(index).cloned().collect();
+                    prop_assert!(narrowed(&granted, Some(&alone)).is_ok());
+                }
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+
+        #[test]
+        fn rar_04_everything_granted_may_be_asked_for(granted in some_details()) {
+            let whole = granted.filtered(|detail| detail.members().values().all(|value| *value != json!([])));
+            let got = narrowed(&whole, Some(&whole));
+            prop_assert_eq!(got, Ok(whole));
+        }
     }
 }

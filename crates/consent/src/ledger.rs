@@ -4,7 +4,7 @@
 //! the tokens below it would too. A new answer after that makes a new record.
 
 use chrono::{DateTime, Utc};
-use protocol::{ClientId, ConsentId, Scope, UserId};
+use protocol::{ClientId, ConsentId, Scope, UserId, authorization_details::AuthorizationDetails};
 use serde::{Deserialize, Serialize};
 
 /// A consent as it is recorded.
@@ -20,6 +20,9 @@ pub struct ConsentRecord {
     pub scope: Scope,
     /// At which resource servers: their identifiers, sorted, without repetition.
     pub resources: Vec<String>,
+    /// What exactly, beside the scope, the latest last (RFC 9396).
+    #[serde(default, skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub details: AuthorizationDetails,
     /// When the record was made.
     pub granted_at: DateTime<Utc>,
     /// When the customer last answered.
@@ -50,18 +53,23 @@ pub struct GrantedConsent {
     client: ClientId,
     scope: Scope,
     resources: Vec<String>,
+    details: AuthorizationDetails,
     expires_at: Option<DateTime<Utc>>,
 }
 
 impl GrantedConsent {
     /// The whole of a record that was loaded again, if it is live.
     pub fn from_live(record: &ConsentRecord, now: DateTime<Utc>) -> Option<Self> {
-        record.is_live(now).then(|| Self::limited(record, record.scope.clone(), record.resources.clone()))
+        let all = || (record.scope.clone(), record.resources.clone(), record.details.clone());
+        record.is_live(now).then(|| Self::limited(record, all()))
     }
 
     /// That part of a record which one request needs. The caller has checked that the record is
     /// live and covers the part.
-    pub(crate) fn limited(record: &ConsentRecord, scope: Scope, resources: Vec<String>) -> Self {
+    pub(crate) fn limited(
+        record: &ConsentRecord,
+        (scope, resources, details): (Scope, Vec<String>, AuthorizationDetails),
+    ) -> Self {
         debug_assert!(scope.is_subset(&record.scope));
         Self {
             id: record.id,
@@ -69,6 +77,7 @@ impl GrantedConsent {
             client: record.client.clone(),
             scope,
             resources,
+            details,
             expires_at: record.expires_at,
         }
     }
@@ -96,6 +105,12 @@ impl GrantedConsent {
     /// The resource servers that its tokens may be for, sorted.
     pub fn resources(&self) -> &[String] {
         &self.resources
+    }
+
+    /// What exactly tokens of this authorization may say beside the scope, the person's choices in it
+    /// (RAR-03). No token has details from anywhere else.
+    pub const fn details(&self) -> &AuthorizationDetails {
+        &self.details
     }
 
     /// When it ends; no token may outlive it.
@@ -138,6 +153,7 @@ mod tests {
             client: "ledgerline".parse().unwrap(),
             scope: "openid accounts:read".parse().unwrap(),
             resources: vec!["https://api.example".to_owned()],
+            details: AuthorizationDetails::default(),
             granted_at: at(0),
             updated_at: at(0),
             expires_at: expires.map(at),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::Scope;
+use protocol::{Scope, authorization_details::AuthorizationDetails};
 
 use crate::{
     catalogue::{Catalogue, Role},
@@ -69,6 +69,9 @@ pub enum AudienceFault {
     /// Scopes of a resource server that the named ones leave out. Answer `invalid_scope`.
     #[error("the scope `{0}` means nothing to the named resource servers")]
     ScopeOutsideResources(Scope),
+    /// An authorization detail that means nothing to the named ones. Answer `invalid_target`.
+    #[error("authorization detail {0} means nothing to the named resource servers")]
+    DetailOutsideResources(usize),
 }
 
 /// The resource servers that an authorization is for, sorted (AT-03, RI-01, RFC 8707 §2.1).
@@ -104,6 +107,37 @@ pub fn audience_of(
         return Err(AudienceFault::ScopeOutsideResources(outside));
     }
     Ok(named.into_iter().cloned().collect())
+}
+
+/// The same for a request with authorization details, which imply their own resource servers (RFC 9396 §2.2).
+/// A detail that means something to the one resource server of the scope implies no other.
+///
+/// # Errors
+/// [`AudienceFault`].
+pub fn audience_with(
+    scope: &Scope,
+    details: &AuthorizationDetails,
+    requested: &[String],
+    catalogue: &Catalogue,
+) -> Result<Vec<String>, AudienceFault> {
+    let types = catalogue.detail_types();
+    let mut audience = audience_of(scope, requested, catalogue)?;
+    for (index, detail) in details.iter().enumerate() {
+        if audience.iter().any(|resource| types.reaches(detail, resource)) {
+            continue;
+        }
+        if !requested.is_empty() {
+            return Err(AudienceFault::DetailOutsideResources(index));
+        }
+        let kind = types.get(detail.kind());
+        audience.extend(kind.into_iter().flat_map(|kind| kind.locations(detail)).cloned());
+    }
+    audience.sort_unstable();
+    audience.dedup();
+    if requested.is_empty() && audience.len() > 1 {
+        return Err(AudienceFault::Ambiguous(audience));
+    }
+    Ok(audience)
 }
 
 /// What one access token is for.

@@ -120,6 +120,8 @@ struct Known {
     fetched_at: Option<DateTime<Utc>>,
     keys_at: Option<DateTime<Utc>>,
     failed_at: Option<DateTime<Utc>>,
+    /// When somebody began to look before anything was known.
+    sought_at: Option<DateTime<Utc>>,
 }
 
 /// An upstream provider.
@@ -163,6 +165,26 @@ impl Provider {
         origins
     }
 
+    /// Whether its [`origins`](Self::origins) are complete, because it was asked once.
+    pub fn is_known(&self) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).metadata.is_some()
+    }
+
+    /// Asks a provider of which nothing is known, unless somebody did so a moment ago.
+    ///
+    /// # Errors
+    /// [`UpstreamFault::Unreachable`], [`UpstreamFault::Metadata`].
+    pub async fn get_to_know(&self, now: DateTime<Utc>) -> Result<(), UpstreamFault> {
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.metadata.is_some() || known.sought_at.is_some_and(|at| now - at < RETRY_AFTER) {
+                return Ok(());
+            }
+            known.sought_at = Some(now);
+        }
+        self.metadata(now).await.map(drop)
+    }
+
     /// Its metadata and keys, fetched if they are older than the operator allows.
     pub(crate) async fn metadata(&self, now: DateTime<Utc>) -> Result<Arc<Metadata>, UpstreamFault> {
         {
@@ -186,6 +208,7 @@ impl Provider {
                     fetched_at: Some(now),
                     keys_at: Some(now),
                     failed_at: None,
+                    sought_at: None,
                 };
                 Ok(metadata)
             }

@@ -45,7 +45,7 @@ pub struct UpstreamResponse {
 impl UpstreamResponse {
     /// Reads the query. A repeated parameter counts as absent, so that nobody can read it in two ways.
     pub fn parse(params: &Params) -> Self {
-        let text = |name| params.get(name).map(str::to_owned);
+        let text = |name| params.get(name).filter(|_| !params.is_repeated(name)).map(str::to_owned);
         Self { state: text("state"), code: text("code"), iss: text("iss"), error: text("error") }
     }
 }
@@ -281,7 +281,8 @@ impl Provider {
         }
         if freshness.fresh {
             let since = said >= freshness.asked_at - SKEW;
-            return since.then(|| said.clamp(freshness.asked_at, now)).ok_or(UpstreamFault::NotFresh);
+            // The node that asked may be a moment ahead of this one.
+            return since.then(|| said.max(freshness.asked_at).min(now)).ok_or(UpstreamFault::NotFresh);
         }
         let recent = said >= now - freshness.max_age - SKEW;
         recent.then(|| said.min(now)).ok_or(UpstreamFault::NotFresh)
@@ -303,11 +304,22 @@ impl Provider {
             request.request_async(&self.wire).await;
         let answer = answer.map_err(|fault| UpstreamFault::Exchange(fault.to_string()))?;
         if let Ok(Value::Object(more)) = serde_json::to_value(&answer) {
-            for (name, value) in more {
-                claims.entry(name).or_insert(value);
-            }
+            add_claims(claims, more);
         }
         Ok(())
+    }
+}
+
+/// Adds what is not there yet. That an address is verified is said of one address: where both name one,
+/// the word of the one does not count for the other.
+fn add_claims(claims: &mut Map<String, Value>, more: Map<String, Value>) {
+    for (flag, of) in [("email_verified", "email"), ("phone_number_verified", "phone_number")] {
+        if claims.contains_key(of) && claims.get(of) != more.get(of) {
+            claims.entry(flag).or_insert(Value::Bool(false));
+        }
+    }
+    for (name, value) in more {
+        claims.entry(name).or_insert(value);
     }
 }
 
@@ -327,4 +339,33 @@ fn payload(token: &str) -> Result<Map<String, Value>, UpstreamFault> {
     let middle = token.split('.').nth(1).ok_or_else(fault)?;
     let bytes = URL_SAFE_NO_PAD.decode(middle).map_err(|_| fault())?;
     json::from_slice(&bytes).map_err(|_| fault())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_repeated_parameter_is_none() {
+        let params = Params::parse(b"state=a&code=b&code=c&iss=d&iss=d").unwrap();
+        let read = UpstreamResponse { state: Some("a".into()), ..UpstreamResponse::default() };
+        assert_eq!(UpstreamResponse::parse(&params), read);
+    }
+
+    #[test]
+    fn a_verified_address_is_that_of_the_same_answer() {
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let merged = |token: Value, more: Value| {
+            let mut claims = object(token);
+            add_claims(&mut claims, object(more));
+            (claims.get("email").cloned(), claims.get("email_verified").cloned())
+        };
+        let more = json!({"email": "a@n.example", "email_verified": true});
+        assert_eq!(merged(json!({}), more.clone()), (Some(json!("a@n.example")), Some(json!(true))));
+        let other = json!({"email": "victim@bank.example"});
+        assert_eq!(merged(other, more.clone()), (Some(json!("victim@bank.example")), Some(json!(false))));
+        let same = json!({"email": "a@n.example"});
+        assert_eq!(merged(same, more), (Some(json!("a@n.example")), Some(json!(true))));
+    }
 }

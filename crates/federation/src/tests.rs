@@ -142,6 +142,16 @@ async fn redeem(
     north: &North,
     at: DateTime<Utc>,
 ) -> Result<UpstreamIdentity, UpstreamFault> {
+    let freshness = Freshness { asked_at: at, fresh: false, max_age: TimeDelta::hours(12) };
+    redeem_asked(provider, north, at, freshness).await
+}
+
+async fn redeem_asked(
+    provider: &Provider,
+    north: &North,
+    at: DateTime<Utc>,
+    freshness: Freshness,
+) -> Result<UpstreamIdentity, UpstreamFault> {
     let url = provider.authorization_url(&request(), &secrets(), now()).await?;
     let nonce = url.query_pairs().find(|(name, _)| name == "nonce").unwrap().1.into_owned();
     let mut said = claims(&nonce);
@@ -154,7 +164,6 @@ async fn redeem(
         UpstreamResponse { state: Some("state".into()), code: Some("c".into()), ..Default::default() };
     let own = key();
     let proof = OwnProof { key: Some(&own), assertion_id: "1", redirect_uri: CALLBACK };
-    let freshness = Freshness { asked_at: at, fresh: false, max_age: TimeDelta::hours(12) };
     provider.redeem(&response, &secrets(), proof, freshness, at).await
 }
 
@@ -236,7 +245,7 @@ async fn who_we_are_is_proven_as_configured() {
 }
 
 #[tokio::test]
-async fn oc_24_an_unknown_key_is_looked_for_once() {
+async fn an_unknown_key_is_looked_for_once() {
     let north = North::new();
     let provider = provider(&north, basic());
     redeem(&provider, &north, now()).await.unwrap();
@@ -297,7 +306,7 @@ async fn out_02_a_provider_that_is_away_is_left_alone_for_a_while() {
 }
 
 #[tokio::test]
-async fn lo_01_the_way_out_carries_the_hint() {
+async fn the_way_out_carries_the_hint() {
     let north = North::new();
     let mut config = config(basic());
     let provider = Provider::new(config.clone(), Arc::new(To(north.clone())));
@@ -310,4 +319,40 @@ async fn lo_01_the_way_out_carries_the_hint() {
     config.logout = false;
     let provider = Provider::new(config, Arc::new(To(north)));
     assert!(provider.end_session_url(None, "https://south.example/x", "s", now()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_behind_takes_what_another_one_asked_for() {
+    let north = North::new();
+    let provider = provider(&north, basic());
+    for (ahead, accepted) in [(0, true), (2, true), (59, true), (90, false)] {
+        let asked_at = now() + TimeDelta::seconds(ahead);
+        let freshness = Freshness { asked_at, fresh: true, max_age: TimeDelta::zero() };
+        match redeem_asked(&provider, &north, now(), freshness).await {
+            Ok(identity) => assert!(accepted && identity.auth_time == now(), "{ahead}"),
+            Err(UpstreamFault::NotFresh) => assert!(!accepted, "{ahead}"),
+            Err(other) => panic!("{ahead}: {other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn bcp_22_a_provider_is_asked_once_for_where_it_leads() {
+    let north = North::new();
+    let provider = provider(&north, basic());
+    assert_eq!(provider.origins(), [ISSUER]);
+    for _ in 0..3 {
+        provider.get_to_know(now()).await.unwrap();
+    }
+    assert_eq!(provider.origins(), ["https://login.north.example", ISSUER]);
+    assert_eq!(north.count("/.well-known/openid-configuration"), 1);
+    // One that is away is left alone for a while.
+    let gone = North::new();
+    gone.away.store(1, Ordering::SeqCst);
+    let away = Provider::new(config(basic()), Arc::new(To(gone.clone())));
+    assert!(away.get_to_know(now()).await.is_err());
+    away.get_to_know(now() + TimeDelta::seconds(9)).await.unwrap();
+    assert_eq!(gone.count("/.well-known/openid-configuration"), 1);
+    assert!(away.get_to_know(now() + TimeDelta::seconds(10)).await.is_err());
+    assert!(!away.is_known());
 }

@@ -62,6 +62,8 @@ pub struct AccountView {
     pub sessions: Vec<Session>,
     /// Apps with access.
     pub apps: Vec<ConnectedApp>,
+    /// The person's accounts, where apps have some of them.
+    pub accounts: Vec<consent::BankAccount>,
     /// Unused recovery codes.
     pub recovery_codes_left: i64,
     /// The authenticator.
@@ -110,7 +112,7 @@ impl Service {
         let now = self.now();
         let facts = self.facts(cookies, None).await?;
         let declared = self.declared();
-        let step = account_step(&facts.situation(now), &self.step_policy(&declared), now);
+        let step = account_step(&facts.situation(now), &self.step_policy(&declared)?, now);
         let Facts { visitor, .. } = facts;
         match (step, visitor, &cookies.session) {
             (AccountStep::Open(_), Some(visitor), Some(cookie)) => {
@@ -171,7 +173,9 @@ impl Service {
             (session.id != visitor.session.id, std::cmp::Reverse(session.last_seen_at))
         });
         let recovery_codes_left = store.recovery_codes_left(user).await?;
-        Ok(AccountView { sessions, apps, recovery_codes_left, totp: visitor.totp.clone() })
+        let exact = apps.iter().any(|app| !app.consent.details.is_empty());
+        let accounts = if exact { store.accounts_of(user).await? } else { Vec::new() };
+        Ok(AccountView { sessions, apps, accounts, recovery_codes_left, totp: visitor.totp.clone() })
     }
 
     /// Withdraws a consent: everything below it is dead from now on. Nothing happens when it is not

@@ -153,7 +153,7 @@ impl Service {
         };
         let now = self.now();
         let facts = self.facts(cookies, Some(&client.id)).await?;
-        match next_step(&validated, &facts.situation(now), &self.step_policy(&declared), now) {
+        match next_step(&validated, &facts.situation(now), &self.step_policy(&declared)?, now) {
             Step::Issue { authentication, consent } => {
                 let response = self.issue(context, &validated, &authentication, consent, None).await?;
                 // Someone was faster with another answer to the same question: ask anew.
@@ -359,7 +359,9 @@ impl Service {
         // Before the code: nobody gets an ID token of a session without being told of its end (OC-35).
         if validated.client().logout.any() && issued.grant.scope.contains("openid") {
             let session = issued.grant.session;
-            self.0.store.take_part(session, &validated.client().id, now).await?;
+            if self.0.store.take_part(session, &validated.client().id, now).await? != 1 {
+                return Ok(None);
+            }
         }
         if self.0.store.issue_code(&issue).await? != 1 {
             return Ok(None);

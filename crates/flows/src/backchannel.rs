@@ -193,7 +193,7 @@ impl Service {
         let Some(uri) = &client.logout.back_channel else { return Ok(Err(Undelivered::Gone)) };
         let now = self.now();
         let id = TokenId(self.random().id(now));
-        let envelope = self.mint(&self.declared()).logout_token(&client, notice, id, now)?;
+        let envelope = self.mint(&self.declared())?.logout_token(&client, notice, id, now)?;
         let Ok(token) = self.deliver(&client, envelope).await else { return Ok(Err(Undelivered::Keys)) };
         // The compact form has no character that a form would encode.
         let sent = self.0.outbound.post_form(uri, format!("logout_token={token}")).await;

@@ -11,16 +11,17 @@ use std::sync::{
 };
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use consent::Catalogue;
 use jose::KeySet;
 use keys::{Keyring, SigningKeyRecord};
 use moka::sync::Cache;
 use protocol::ClientId;
 use store::Changes;
-use tokens::client::Client;
+use tokens::{client::Client, client_document::document_host};
 
 use crate::{
-    client_documents::KnownDocument,
+    client_documents::{KnownDocuments, known_documents},
     error::{FlowError, Result},
     evidence::Stopwatch,
     metadata::Documents,
@@ -46,7 +47,7 @@ pub struct Declared {
     changes: Changes,
     /// Counts the snapshots. Clients are cached under it, so that one which was read before a change
     /// and arrives after it is never asked for again.
-    generation: u64,
+    pub(crate) generation: u64,
 }
 
 pub(crate) struct Caches {
@@ -54,8 +55,11 @@ pub(crate) struct Caches {
     generations: AtomicU64,
     /// `None` is remembered too, so that unknown client ids don't reach the database each time.
     clients: Cache<(u64, ClientId), Option<Arc<Client>>>,
-    /// Clients that are documents.
-    pub(crate) documents: Cache<ClientId, KnownDocument>,
+    /// Clients that are documents, under the snapshot at which they were asked for: one that was on its way
+    /// while an operator ended it is never asked for again.
+    pub(crate) documents: KnownDocuments,
+    /// When clients that registered themselves were last noted to be used, by this node.
+    pub(crate) used_clients: Cache<ClientId, DateTime<Utc>>,
     /// Keys that software statements are verified with, by URL.
     pub(crate) statement_keys: Cache<String, KeySet>,
 }
@@ -66,7 +70,8 @@ impl Caches {
             declared: RwLock::new(None),
             generations: AtomicU64::new(0),
             clients: Cache::new(CLIENTS),
-            documents: Cache::new(CLIENTS),
+            documents: known_documents(),
+            used_clients: Cache::new(CLIENTS),
             statement_keys: Cache::builder().max_capacity(100).time_to_live(STATEMENT_KEYS).build(),
         }
     }
@@ -94,7 +99,11 @@ impl Service {
             return Ok(known);
         }
         let id = &key.1;
-        let record = self.0.store.client(id).await?.filter(|record| !record.disabled);
+        let mut record = self.0.store.client(id).await?.filter(|record| !record.disabled);
+        if record.is_some() && document_host(id.as_str()).is_some() && self.was_a_document(id).await? {
+            // Its document is not read any more, so nobody says what it may be.
+            record = None;
+        }
         let client = match record {
             None => None,
             Some(record) => Some(self.under_policy(Client::parse(&record).map_err(|faults| {
@@ -128,8 +137,10 @@ impl Service {
         }
         let scopes = store.scopes().await?;
         let servers = store.resource_servers().await?;
-        let catalogue =
-            Catalogue::new(scopes, servers).map_err(|fault| FlowError::StoredCatalogue(fault.to_string()))?;
+        let types = store.detail_types().await?;
+        let catalogue = Catalogue::new(scopes, servers)
+            .and_then(|catalogue| catalogue.with_detail_types(types))
+            .map_err(|fault| FlowError::StoredCatalogue(fault.to_string()))?;
         let signing_keys = store.signing_keys().await?;
         let keyring = Keyring::build(&signing_keys, &self.0.sealer, self.now())?;
         let documents = Documents::render(&self.0.policies, &catalogue, &keyring);

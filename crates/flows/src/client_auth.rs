@@ -4,7 +4,7 @@ use audit::EventKind;
 use jose::KeySet;
 use protocol::{ClientId, params::Params};
 use tokens::client_auth::{
-    Authenticated, AuthenticatedClient, ClientAuthFault, Presented, PresentedFault, authenticate,
+    Authenticated, AuthenticatedClient, Called, ClientAuthFault, Presented, PresentedFault, authenticate,
 };
 
 use crate::{context::RequestContext, error::Result, evidence::client_reason, service::Service};
@@ -41,7 +41,7 @@ pub(crate) fn admitted(client: &AuthenticatedClient, gate: ClientGate<'_>) -> st
 }
 
 impl Service {
-    /// Authenticates the client of a request. A signed assertion is used up by it (OC-24).
+    /// Authenticates the client of a request, by what it sends or by the certificate of its connection. A signed assertion is used up by it (OC-24).
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
@@ -64,14 +64,16 @@ impl Service {
         };
         let client = self.client(presented.client_id()).await?;
         let known = client.as_ref().map(|client| client.id.clone());
-        let issuer = &self.0.policies.issuer;
+        let (issuer, mutual) = (&self.0.policies.issuer, &self.0.policies.mutual_tls);
+        let alias = mutual.alias.as_deref();
+        let certificate = context.certificate.get();
+        let called = Called { issuer, endpoint, alias, certificate, authorities: &mutual.authorities };
         let keys = match &client {
-            Some(client) if presented.needs_keys() => self.client_keys(client).await.ok(),
+            Some(client) if presented.needs_keys(client) => self.client_keys(client).await.ok(),
             _ => None,
         };
-        let check = |keys: Option<&KeySet>| {
-            authenticate(&presented, client.clone(), keys, issuer, endpoint, self.now())
-        };
+        let check =
+            |keys: Option<&KeySet>| authenticate(&presented, client.clone(), keys, &called, self.now());
         let mut checked = check(keys.as_deref());
         if let (Err(fault), Some(client)) = (&checked, &client)
             && fault.is_key_unknown()
@@ -89,7 +91,10 @@ impl Service {
             Err(fault) => Err(fault),
         };
         match authenticated {
-            Ok(client) => Ok(Ok(client)),
+            Ok(client) => {
+                self.note_use(&client.client().id).await?;
+                Ok(Ok(client))
+            }
             Err(fault) => {
                 let refusal = ClientRefusal::from(fault);
                 self.client_failed(context, known, &refusal).await?;

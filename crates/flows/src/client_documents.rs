@@ -8,8 +8,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use moka::sync::Cache;
 use outbound::OutboundFault;
-use protocol::{ClientId, Scope};
+use protocol::{ClientId, registration::MAX_BODY};
 use store::Lock;
 use tokens::{
     client::{Client, ClientRecord},
@@ -29,6 +30,8 @@ const SHORTEST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where it does not say.
 const USUAL: Duration = Duration::from_secs(5 * 60);
+/// All documents together take about so many bytes at most.
+const MEMORY: u64 = 16 * 1024 * 1024;
 /// A client that people consented to goes on for so long while its document can't be read.
 const GRACE: TimeDelta = TimeDelta::hours(24);
 
@@ -48,16 +51,25 @@ pub(crate) struct KnownDocument {
     record: Option<Arc<ClientRecord>>,
     client: Option<Arc<Client>>,
     until: DateTime<Utc>,
+    /// About how many bytes it takes.
+    weight: u32,
+}
+
+/// The documents that are kept, by snapshot and identifier. Strangers say how large their documents are and
+/// how many there are, so what is bounded is all of them together.
+pub(crate) type KnownDocuments = Cache<(u64, ClientId), KnownDocument>;
+
+/// An empty memory for documents.
+pub(crate) fn known_documents() -> KnownDocuments {
+    let weigh = |(_, id): &(u64, ClientId), known: &KnownDocument| {
+        known.weight.saturating_add(u32::try_from(id.as_str().len()).unwrap_or(u32::MAX))
+    };
+    Cache::builder().weigher(weigh).max_capacity(MEMORY).build()
 }
 
 impl KnownDocument {
     fn nobody(until: DateTime<Utc>) -> Self {
-        Self { record: None, client: None, until }
-    }
-
-    fn new(record: ClientRecord, until: DateTime<Utc>) -> Result<Self> {
-        let client = Some(Arc::new(parsed(&record)?));
-        Ok(Self { record: Some(Arc::new(record)), client, until })
+        Self { record: None, client: None, until, weight: 256 }
     }
 }
 
@@ -84,7 +96,8 @@ impl Service {
 
     async fn document(&self, id: &ClientId) -> Result<KnownDocument> {
         let now = self.now();
-        if let Some(known) = self.0.caches.documents.get(id)
+        let key = (self.declared().generation, id.clone());
+        if let Some(known) = self.0.caches.documents.get(&key)
             && known.until > now
         {
             return Ok(known);
@@ -98,11 +111,11 @@ impl Service {
             Some(stored) if stored.disabled => KnownDocument::nobody(now + TimeDelta::minutes(1)),
             Some(stored) if registration.is_none() => {
                 let client = Some(self.under_policy(parsed(&stored)?));
-                KnownDocument { record: None, client, until: now + TimeDelta::minutes(1) }
+                KnownDocument { record: None, client, until: now + TimeDelta::minutes(1), weight: 4096 }
             }
             stored => self.read_client_document(id, stored, registration, now).await?,
         };
-        self.0.caches.documents.insert(id.clone(), known.clone());
+        self.0.caches.documents.insert(key, known.clone());
         Ok(known)
     }
 
@@ -124,15 +137,14 @@ impl Service {
                 let fresh = read_at.is_some_and(|read_at| read_at + GRACE > now);
                 return Ok(match stored {
                     Some(stored) if fresh && is_passing(&fault) => {
-                        KnownDocument::new(stored, until(SHORTEST))?
+                        self.known(stored, until(SHORTEST), MAX_BODY).unwrap_or(nobody)
                     }
                     _ => nobody,
                 });
             }
         };
         let declared = self.declared();
-        let all: Scope = declared.catalogue.supported().cloned().collect();
-        let record = match read_document(id, &fetched.body, &rules.policy, &all, now) {
+        let record = match read_document(id, &fetched.body, &rules.policy, &declared.catalogue, now) {
             Ok(record) => match self.may_ask(&record, stored.as_ref()).await {
                 true => record,
                 false => return Ok(nobody),
@@ -142,12 +154,40 @@ impl Service {
                 return Ok(nobody);
             }
         };
-        if let (Some(stored), Some(registration)) = (stored, registration) {
-            let record = ClientRecord { created_at: stored.created_at, ..record.clone() };
-            self.write_document(&record, &registration, stored.metadata != record.metadata, now).await?;
-        }
         let life = fetched.max_age.unwrap_or(USUAL).clamp(SHORTEST, LONGEST);
-        KnownDocument::new(record, until(life))
+        let Some(known) = self.known(record.clone(), until(life), fetched.body.len()) else {
+            return Ok(nobody);
+        };
+        if let (Some(stored), Some(registration)) = (stored, registration) {
+            let record = ClientRecord { created_at: stored.created_at, ..record };
+            let changed = (&stored.metadata, &stored.settings) != (&record.metadata, &record.settings);
+            self.write_document(&record, &registration, changed, now).await?;
+        }
+        Ok(known)
+    }
+
+    /// A document that makes a client, with what this server asks of all of them; `None` if it breaks a rule
+    /// of its profile.
+    fn known(&self, record: ClientRecord, until: DateTime<Utc>, length: usize) -> Option<KnownDocument> {
+        match parsed(&record) {
+            Ok(client) => {
+                let client = Some(self.under_policy(client));
+                // As it was written, as it was read, and as the endpoints know it.
+                let weight = u32::try_from(4096 + 4 * length).unwrap_or(u32::MAX);
+                Some(KnownDocument { record: Some(Arc::new(record)), client, until, weight })
+            }
+            Err(fault) => {
+                tracing::info!(client = record.id.as_str(), %fault, "a client's document is refused");
+                None
+            }
+        }
+    }
+
+    /// Whether a client lived in a document that is not read any more: because its host was taken off the
+    /// list, or all of them.
+    pub(crate) async fn was_a_document(&self, id: &ClientId) -> Result<bool> {
+        let registration = self.0.store.registration(id).await?;
+        Ok(registration.is_some_and(|registration| registration.origin == Origin::Document))
     }
 
     /// Whether there are keys for it here, and whether what it names on the web may be asked.
@@ -201,12 +241,12 @@ impl Service {
         let registration = Registration { fetched_at: Some(now), ..registration.clone() };
         let mut tx = self.0.store.begin().await?;
         tx.lock(Lock::Declarations).await?;
-        // Deleted by an operator in the meantime.
-        if tx.client(&record.id).await?.is_some_and(|stored| stored.disabled) {
-            return Ok(());
-        }
-        if changed {
-            tx.put_client(record).await?;
+        match tx.client(&record.id).await? {
+            // Deleted by an operator in the meantime.
+            Some(stored) if stored.disabled => return Ok(()),
+            Some(_) if changed => tx.put_client(record).await?,
+            Some(_) => {}
+            None => drop(tx.insert_client(record).await?),
         }
         tx.put_registration(&registration).await?;
         Ok(tx.commit().await?)
@@ -229,5 +269,22 @@ const fn is_passing(fault: &OutboundFault) -> bool {
         | OutboundFault::NotPublic
         | OutboundFault::ContentType
         | OutboundFault::TooLarge => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_04_documents_together_have_a_bound() {
+        let (documents, until) = (known_documents(), DateTime::UNIX_EPOCH);
+        for number in 0..2000 {
+            let id: ClientId = format!("https://app.example/{number}").parse().unwrap();
+            let large = KnownDocument { weight: 256 * 1024, ..KnownDocument::nobody(until) };
+            documents.insert((1, id), large);
+        }
+        documents.run_pending_tasks();
+        assert!(documents.entry_count() >= 1 && documents.weighted_size() <= MEMORY);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use jose::certificate::ClientCertificate;
+use chrono::{DateTime, Utc};
+use jose::certificate::{CertificateFault, ClientCertificate, HeldCertificate};
 use protocol::CorrelationId;
 
 /// Who asks, and under which name this request stands in logs and audit.
@@ -30,6 +31,28 @@ pub enum PresentedCertificate {
     One(Arc<ClientCertificate>),
     /// Something that can't be read. It is no certificate, and never the same as none.
     Unreadable,
+}
+
+impl PresentedCertificate {
+    /// The certificate, or why it is none.
+    ///
+    /// # Errors
+    /// [`CertificateFault::Unreadable`].
+    pub fn get(&self) -> Result<Option<&ClientCertificate>, CertificateFault> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::One(certificate) => Ok(Some(certificate)),
+            Self::Unreadable => Err(CertificateFault::Unreadable),
+        }
+    }
+
+    /// The same as something that tokens can be bound to now.
+    ///
+    /// # Errors
+    /// [`CertificateFault`].
+    pub fn held(&self, now: DateTime<Utc>) -> Result<Option<HeldCertificate>, CertificateFault> {
+        self.get()?.map(|certificate| certificate.held(now)).transpose()
+    }
 }
 
 /// The `DPoP` header of a request, which may be there once (RFC 9449 §4.3).

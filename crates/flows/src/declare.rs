@@ -6,7 +6,10 @@
 
 use audit::{Actor, Event, EventKind};
 use chrono::{DateTime, Utc};
-use consent::{Catalogue, CatalogueFault, ResourceServer, Role, ScopeDefinition};
+use consent::{
+    BankAccount, Catalogue, CatalogueFault, DetailTypeDefinition, ResourceServer, Role, ScopeDefinition,
+    accounts::MAX_ACCOUNTS,
+};
 use jose::digest::Digest;
 use mfa::{PasswordChange, PasswordHash, PasswordRefusal, SecondFactorPolicy, User, Username};
 use protocol::{ClientId, UserId, claims::StandardClaims, client::ClientMetadata, secret::Password};
@@ -31,6 +34,8 @@ pub struct Declared {
     pub resource_servers: Vec<ResourceServer>,
     /// Scopes.
     pub scopes: Vec<ScopeDefinition>,
+    /// Types of authorization details.
+    pub detail_types: Vec<DetailTypeDefinition>,
     /// Clients.
     pub clients: Vec<DeclaredClient>,
     /// Users.
@@ -63,6 +68,8 @@ pub struct DeclaredUser {
     pub claims: StandardClaims,
     /// A second-factor policy of the account's own.
     pub second_factor: Option<SecondFactorPolicy>,
+    /// The accounts among which the customer may choose on a consent page (RAR-03).
+    pub accounts: Vec<BankAccount>,
 }
 
 /// A password as it was declared, or as it is stored.
@@ -95,6 +102,22 @@ pub enum DeclareFault {
         id: ClientId,
         /// Which scope.
         scope: String,
+    },
+    /// A client may ask for a type of authorization details that does not exist.
+    #[error("client {id}: authorization_details_types: {kind} is not declared")]
+    UnknownDetailType {
+        /// Which client.
+        id: ClientId,
+        /// Which type.
+        kind: String,
+    },
+    /// Accounts of a user that can't be told apart, or too many.
+    #[error("user {username}: accounts: {problem}")]
+    Accounts {
+        /// Whose.
+        username: String,
+        /// What is wrong with them.
+        problem: String,
     },
     /// A client wants ID tokens or userinfo by an algorithm for which there are no keys.
     #[error("client {id}: {algorithm}, which is to sign what it is told, is not one of keys.algorithms")]
@@ -135,7 +158,9 @@ impl Service {
             metadata: record.metadata,
             settings: record.settings,
         });
+        let mut accounts = store.everybodys_accounts().await?;
         let users = store.users().await?.into_iter().map(|user| DeclaredUser {
+            accounts: accounts.remove(&user.id).unwrap_or_default(),
             username: user.username,
             password: user.password.map(DeclaredPassword::Hash),
             roles: user.roles.iter().filter_map(|role| role.parse().ok()).collect(),
@@ -146,6 +171,7 @@ impl Service {
             roles: store.roles().await?,
             resource_servers: store.resource_servers().await?,
             scopes: store.scopes().await?,
+            detail_types: store.detail_types().await?,
             clients: clients.collect(),
             users: users.collect(),
         })
@@ -205,7 +231,9 @@ impl Service {
             tx.record(&event.client(declared.id.clone())).await?;
         }
         for (declared, password) in wanted.users.iter().zip(passwords) {
-            self.declare_user(&mut tx, declared, password, now).await?;
+            let known = current.users.iter().find(|user| user.username == declared.username);
+            let same = known.map_or(declared.accounts.is_empty(), |user| user.accounts == declared.accounts);
+            self.declare_user(&mut tx, declared, password, !same, now).await?;
         }
         tx.commit().await?;
         self.reload().await?;
@@ -233,6 +261,12 @@ impl Service {
             tx.put_scope(scope).await?;
             tx.record(&self.declared_event(kind, scope.name.as_str(), now)).await?;
         }
+        for kind in wanted.detail_types.iter().filter(|kind| !current.detail_types.contains(kind)) {
+            let known = current.detail_types.iter().any(|known| known.name == kind.name);
+            let event = if known { EventKind::DetailTypeChanged } else { EventKind::DetailTypeCreated };
+            tx.put_detail_type(kind).await?;
+            tx.record(&self.declared_event(event, &kind.name, now)).await?;
+        }
         Ok(())
     }
 
@@ -247,6 +281,7 @@ impl Service {
         tx: &mut Tx,
         declared: &DeclaredUser,
         password: Option<PasswordHash>,
+        other_accounts: bool,
         now: DateTime<Utc>,
     ) -> Result<()> {
         let before = tx.user_by_name(&declared.username).await?;
@@ -267,8 +302,14 @@ impl Service {
             event.detail("name", user.username.as_str())
         };
         let kept = |before: &User| User { password: user.password.clone(), ..before.clone() } == user;
-        if !before.as_ref().is_some_and(kept) {
+        let changed = !before.as_ref().is_some_and(kept);
+        if changed {
             tx.put_user(&user).await?;
+        }
+        if other_accounts {
+            tx.put_accounts(user.id, &declared.accounts).await?;
+        }
+        if changed || other_accounts {
             tx.record(&event(kind)).await?;
         }
         if let (Some(_), Some(hash)) = (before, password) {
@@ -293,7 +334,9 @@ impl Service {
         let servers =
             merged(current.resource_servers, &wanted.resource_servers, |server| server.audience.clone());
         let roles = merged(current.roles, &wanted.roles, |role| role.name.to_string());
-        let catalogue = match Catalogue::new(scopes.clone(), servers) {
+        let types = merged(current.detail_types, &wanted.detail_types, |kind| kind.name.clone());
+        let catalogue = Catalogue::new(scopes.clone(), servers);
+        let catalogue = match catalogue.and_then(|catalogue| catalogue.with_detail_types(types.clone())) {
             Ok(catalogue) => catalogue,
             Err(fault) => return Ok(Err(DeclareFault::Catalogue(fault.to_string()))),
         };
@@ -304,7 +347,15 @@ impl Service {
         let user_roles = wanted.users.iter().flat_map(|user| {
             user.roles.iter().map(move |role| (format!("user {}", user.username.as_str()), role))
         });
-        if let Some((who, role)) = scope_roles.chain(user_roles).find(|(_, role)| !known(role)) {
+        let type_roles = types.iter().flat_map(|kind| {
+            kind.roles.iter().map(move |role| (format!("authorization details type {}", kind.name), role))
+        });
+        if let Some(fault) = wanted.users.iter().find_map(account_fault) {
+            return Ok(Err(fault));
+        }
+        if let Some((who, role)) =
+            scope_roles.chain(user_roles).chain(type_roles).find(|(_, role)| !known(role))
+        {
             return Ok(Err(DeclareFault::UnknownRole { who, role: role.clone() }));
         }
         for declared in &wanted.clients {
@@ -329,9 +380,16 @@ impl Service {
                     return Ok(Err(DeclareFault::NoKey { id, algorithm }));
                 }
                 Ok(client) => {
+                    if let Some(faults) = self.0.policies.mutual_tls.hindrance(&record.metadata) {
+                        return Ok(Err(DeclareFault::Client { id, faults }));
+                    }
                     let unknown = catalogue.unknown(&client.scope);
                     if !unknown.is_empty() {
                         return Ok(Err(DeclareFault::UnknownScope { id, scope: unknown.to_string() }));
+                    }
+                    let undeclared = |kind: &&String| catalogue.detail_types().get(kind).is_none();
+                    if let Some(kind) = client.detail_types.iter().find(undeclared) {
+                        return Ok(Err(DeclareFault::UnknownDetailType { id, kind: kind.clone() }));
                     }
                     let before = before.as_ref().map(|before| &before.metadata);
                     if let Err(refusal) = self.check_sector(&record.metadata, before).await {
@@ -402,7 +460,25 @@ fn joint_catalogue(current: &Declared, wanted: &Declared) -> std::result::Result
     let scopes = merged(current.scopes.clone(), &wanted.scopes, |scope| scope.name.to_string());
     let servers =
         merged(current.resource_servers.clone(), &wanted.resource_servers, |server| server.audience.clone());
-    Catalogue::new(scopes, servers)
+    let types = merged(current.detail_types.clone(), &wanted.detail_types, |kind| kind.name.clone());
+    Catalogue::new(scopes, servers)?.with_detail_types(types)
+}
+
+/// Accounts are told apart by their identifiers, and by their names on a page.
+fn account_fault(user: &DeclaredUser) -> Option<DeclareFault> {
+    let accounts = &user.accounts;
+    let unfit = |text: &String| text.is_empty() || text.len() > 128;
+    let problem = if accounts.len() > MAX_ACCOUNTS {
+        format!("more than {MAX_ACCOUNTS}")
+    } else if accounts.iter().any(|account| unfit(&account.id) || unfit(&account.name)) {
+        "id and name have 1 to 128 bytes".to_owned()
+    } else {
+        let twice = |(index, account): (usize, &BankAccount)| {
+            accounts.iter().take(index).any(|other| other.id == account.id).then(|| account.id.clone())
+        };
+        format!("{} is there twice", accounts.iter().enumerate().find_map(twice)?)
+    };
+    Some(DeclareFault::Accounts { username: user.username.as_str().to_owned(), problem })
 }
 
 /// What would be there: the wanted ones, and the present ones that they do not replace.

@@ -19,6 +19,7 @@ use protocol::{
 use tokens::{
     checks::{AuthorizationFault, ValidatedAuthorization},
     client::Client,
+    code::CodeFault,
     device::{
         DeviceFault, DeviceRecord, DeviceState, INTERVAL, LIFETIME, device_digest, may_use, poll,
         user_code_digest,
@@ -39,7 +40,9 @@ use crate::{
 };
 
 /// Wrong codes that one node hears in a minute, from everybody together (DV-04). With 34 bits and ten
-/// minutes, a thousand waiting devices are found with less than one chance in a million.
+/// minutes, one waiting device is found with a chance of one in forty million, one of a thousand with one
+/// in forty thousand; whoever finds one connects it to an account of their own and gets nothing of the
+/// person's.
 const WRONG_PER_MINUTE: u32 = 60;
 
 /// Wrong codes of the current minute.
@@ -47,16 +50,23 @@ const WRONG_PER_MINUTE: u32 = 60;
 pub(crate) struct WrongCodes(Mutex<(i64, u32)>);
 
 impl WrongCodes {
-    /// Whether more may be tried.
-    fn allows(&self, now: DateTime<Utc>) -> bool {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.0 != now.timestamp() / 60 || held.1 < WRONG_PER_MINUTE
-    }
-
-    fn count(&self, now: DateTime<Utc>) {
+    /// Counts a code as wrong before it is looked up, so that many at the same moment are no more than
+    /// many one after another. `false` if no more may be tried.
+    fn reserve(&self, now: DateTime<Utc>) -> bool {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.timestamp() / 60;
-        *held = if held.0 == minute { (minute, held.1 + 1) } else { (minute, 1) };
+        let before = if held.0 == minute { held.1 } else { 0 };
+        let allowed = before < WRONG_PER_MINUTE;
+        *held = (minute, before + u32::from(allowed));
+        allowed
+    }
+
+    /// It was not wrong, or not looked up.
+    fn give_back(&self, now: DateTime<Utc>) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0 == now.timestamp() / 60 {
+            held.1 = held.1.saturating_sub(1);
+        }
     }
 }
 
@@ -105,6 +115,8 @@ pub enum ConfirmedCode {
     Interact(InteractionId),
     /// The code is over, or somebody else confirmed it.
     Over,
+    /// Too many wrong codes: wait so many seconds.
+    Wait(i64),
     /// A post without the right token (BCP-16).
     Forgery,
 }
@@ -197,35 +209,51 @@ impl Service {
         browser: &BrowserCookie,
         typed: &str,
     ) -> Result<TypedCode> {
+        let code = UserCode::parse(typed);
+        let found = match self.guess(context, browser, code.as_ref()).await? {
+            Err(seconds) => return Ok(TypedCode::Wait(seconds)),
+            Ok(found) => found,
+        };
+        let client = match found {
+            Some(record) => self.client(record.client.as_str()).await?,
+            None => None,
+        };
+        let (Some(client), Some(code)) = (client, code) else { return Ok(TypedCode::Wrong) };
+        let csrf = csrf_token(browser.expose(), &["device", code.letters()]);
+        Ok(TypedCode::Confirm { client, code, csrf })
+    }
+
+    /// Looks a code up, and counts it where no device waits under it. Whoever may try no more is told for
+    /// how many seconds. The token of a page keeps other sites out and nobody who makes up a browser's
+    /// cookie, so every way to try a code leads through here (DV-04).
+    async fn guess(
+        &self,
+        context: &RequestContext,
+        browser: &BrowserCookie,
+        code: Option<&UserCode>,
+    ) -> Result<std::result::Result<Option<DeviceRecord>, i64>> {
         let now = self.now();
-        if !self.0.wrong_codes.allows(now) {
-            return Ok(TypedCode::Wait(60));
+        if !self.0.wrong_codes.reserve(now) {
+            return Ok(Err(60));
         }
         let key = sha256_framed(&[b"user codes of a browser", sha256(browser.expose()).as_bytes()]);
         if let Err(seconds) = self.count_attempt(key).await? {
-            return Ok(TypedCode::Wait(seconds));
+            self.0.wrong_codes.give_back(now);
+            return Ok(Err(seconds));
         }
-        let found = match UserCode::parse(typed) {
+        let record = match code {
             None => None,
-            Some(code) => {
-                let record = self.0.store.device_by_user_code(&user_code_digest(&code)).await?;
-                let open =
-                    |record: &DeviceRecord| record.state == DeviceState::Pending && record.expires_at > now;
-                match record.filter(open) {
-                    None => None,
-                    Some(record) => self.client(record.client.as_str()).await?.map(|client| (client, code)),
-                }
-            }
+            Some(code) => self.0.store.device_by_user_code(&user_code_digest(code)).await?,
         };
-        let Some((client, code)) = found else {
-            self.0.wrong_codes.count(now);
+        let open = |record: &DeviceRecord| record.state == DeviceState::Pending && record.expires_at > now;
+        let Some(record) = record.filter(open) else {
             let event = self.event(context, EventKind::DeviceRefused, now);
             self.note(event.by(audit::Actor::Customer).reason("unknown_user_code")).await?;
-            return Ok(TypedCode::Wrong);
+            return Ok(Ok(None));
         };
+        self.0.wrong_codes.give_back(now);
         self.0.store.forgive_attempts(&key).await?;
-        let csrf = csrf_token(browser.expose(), &["device", code.letters()]);
-        Ok(TypedCode::Confirm { client, code, csrf })
+        Ok(Ok(Some(record)))
     }
 
     /// The person says that the code is that of their device: whoever does so first decides about it.
@@ -248,10 +276,12 @@ impl Service {
             self.record(&event.reason("wrong_token")).await?;
             return Ok(ConfirmedCode::Forgery);
         }
-        let now = self.now();
-        let Some(record) = self.0.store.device_by_user_code(&user_code_digest(&code)).await? else {
-            return Ok(ConfirmedCode::Over);
+        let record = match self.guess(context, browser, Some(&code)).await? {
+            Err(seconds) => return Ok(ConfirmedCode::Wait(seconds)),
+            Ok(None) => return Ok(ConfirmedCode::Over),
+            Ok(Some(record)) => record,
         };
+        let now = self.now();
         let mut tx = self.0.store.begin().await?;
         let claimed = tx.claim_device(&record.digest, now).await? == 1;
         tx.commit().await?;
@@ -283,6 +313,10 @@ impl Service {
             let declared = self.declared();
             return match tokens::code::redeem_device(sender, allowed, &declared.catalogue, now) {
                 Ok(code) => self.give(context, sender, &code, &request.resources).await,
+                // The device is told in its own words (RFC 8628 §3.5).
+                Err(refusal) if refusal.fault == CodeFault::Expired => {
+                    self.token_refused(context, Some(client), DeviceFault::Expired.into(), None).await
+                }
                 Err(refusal) => self.code_refused(context, client, refusal).await,
             };
         }
@@ -311,10 +345,17 @@ mod tests {
         let wrong = WrongCodes::default();
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         for _ in 0..WRONG_PER_MINUTE {
-            assert!(wrong.allows(start));
-            wrong.count(start);
+            assert!(wrong.reserve(start));
         }
-        assert!(!wrong.allows(start + TimeDelta::seconds(59)));
-        assert!(wrong.allows(start + TimeDelta::seconds(60)));
+        assert!(!wrong.reserve(start + TimeDelta::seconds(59)));
+        wrong.give_back(start);
+        assert!(wrong.reserve(start) && !wrong.reserve(start), "one was right");
+        let later = start + TimeDelta::seconds(60);
+        assert!(wrong.reserve(later));
+        wrong.give_back(start);
+        for _ in 1..WRONG_PER_MINUTE {
+            assert!(wrong.reserve(later));
+        }
+        assert!(!wrong.reserve(later), "what is given back late counts for its own minute");
     }
 }

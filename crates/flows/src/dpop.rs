@@ -3,7 +3,7 @@
 //! Nodes keep no nonce: each can tell a fresh one by keys that are derived from the key-encryption key,
 //! which all of them have. A proof that was seen is remembered in the database, for all of them (DP-04).
 
-use jose::{DpopFault, DpopPolicy, Nonces, Replayed, VerifiedDpop, verify_dpop};
+use jose::{DpopFault, DpopPolicy, Nonces, Replayed, Unreplayed, VerifiedDpop, verify_dpop};
 use keys::Sealer;
 
 use crate::{
@@ -106,18 +106,31 @@ impl Service {
             DpopHeader::Unreadable => return Ok(Err(DpopRefusal::Unreadable)),
             DpopHeader::One(proof) => proof,
         };
-        let url = format!("{}{}", self.0.policies.issuer, at.path);
-        let policy = DpopPolicy {
-            method: at.method,
-            url: &url,
-            access_token: at.access_token,
-            nonces: self.nonces_of(at.server),
+        let proof = match self.verified(proof, &self.0.policies.issuer, at) {
+            // Clients that show a certificate know the endpoint by another URL (MT-07).
+            Err(DpopFault::Url) => match &self.0.policies.mutual_tls.alias {
+                Some(alias) => self.verified(proof, alias, at),
+                None => Err(DpopFault::Url),
+            },
+            verified => verified,
         };
-        let proof = match verify_dpop(proof, &policy, self.now()) {
+        let proof = match proof {
             Ok(proof) => proof,
             Err(fault) => return Ok(Err(fault.into())),
         };
         let rows = self.0.store.mark_once("dpop", &proof.digest(), proof.expires_at()).await?;
         Ok(proof.confirm(rows).map(Some).map_err(Into::into))
+    }
+
+    fn verified(
+        &self,
+        proof: &str,
+        base: &str,
+        at: DpopAt<'_>,
+    ) -> std::result::Result<Unreplayed<VerifiedDpop>, DpopFault> {
+        let url = format!("{base}{}", at.path);
+        let nonces = self.nonces_of(at.server);
+        let policy = DpopPolicy { method: at.method, url: &url, access_token: at.access_token, nonces };
+        verify_dpop(proof, &policy, self.now())
     }
 }

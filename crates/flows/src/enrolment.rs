@@ -66,19 +66,19 @@ impl Service {
     }
 
     /// Whether setting up an authenticator is what comes next, and in place of which one.
-    fn enrols(&self, open: &Open) -> bool {
+    fn enrols(&self, open: &Open) -> Result<bool> {
         let declared = self.declared();
         let now = self.now();
-        let policy = self.step_policy(&declared);
+        let policy = self.step_policy(&declared)?;
         let situation = open.situation();
-        match &open.validated {
+        Ok(match &open.validated {
             Some(validated) => matches!(next_step(validated, &situation, &policy, now), Step::Enrol),
             None if open.is_for_authenticator() => {
                 let confirmed_at = open.facts.confirmed_at();
                 authenticator_step(&situation, confirmed_at, &policy, now) == AuthenticatorStep::Enrol
             }
             None => matches!(account_step(&situation, &policy, now), AccountStep::Enrol),
-        }
+        })
     }
 
     /// Sets up a new authenticator by its first code, in place of the present one if there is one,
@@ -100,7 +100,8 @@ impl Service {
             Found::Respond(response) => return elsewhere(Shown::Respond(response)),
             Found::Refused(refusal) => return elsewhere(Shown::Refused(refusal)),
         };
-        let Some(visitor) = open.facts.visitor.clone().filter(|_| self.enrols(&open)) else {
+        let enrols = self.enrols(&open)?;
+        let Some(visitor) = open.facts.visitor.clone().filter(|_| enrols) else {
             return elsewhere(self.show(context, id, cookies).await?);
         };
         if let Err(seconds) =

@@ -100,6 +100,8 @@ pub fn client_reason(refusal: &ClientRefusal) -> &'static str {
             ClientAuthFault::KeysUnavailable => "client_keys_unavailable",
             ClientAuthFault::Assertion(_) => "bad_client_assertion",
             ClientAuthFault::Replayed(_) => "replayed_client_assertion",
+            ClientAuthFault::CertificateMissing => "client_certificate_missing",
+            ClientAuthFault::Certificate(_) => "bad_client_certificate",
         },
     }
 }

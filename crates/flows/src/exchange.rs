@@ -58,7 +58,7 @@ impl Service {
                 return self.token_refused(context, Some(sender.authenticated()), fault.into(), grant).await;
             }
         };
-        let mint = self.mint(&declared);
+        let mint = self.mint(&declared)?;
         let authority = Authority::Exchange(&granted);
         let access = mint.access_token(sender, authority, granted.target(), self.token_entropy(now), now)?;
         let subject = granted.subject();
@@ -107,7 +107,7 @@ impl Service {
             }
         };
         let declared = self.declared();
-        let mint = self.mint(&declared);
+        let mint = self.mint(&declared)?;
         let authority = Authority::Assertion(&granted);
         let access = mint.access_token(sender, authority, granted.target(), self.token_entropy(now), now)?;
         let event = &self.issued_event(context, EventKind::AssertionGranted, granted.live(), &access, now);

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use audit::EventKind;
-use consent::{Answer, ConsentAsk};
+use consent::{Answer, BankAccount, ConsentAsk, accounts::names_own_accounts};
 use jose::digest::{Digest, hmac_sha256, sha256, sha256_framed};
 use mfa::TotpEnrolment;
 use protocol::{InteractionId, authorization::AuthorizationRequest, secret::CsrfToken};
@@ -16,10 +16,11 @@ use tokens::{
     checks::ValidatedAuthorization,
     client::Client,
     interaction::{InteractionRecord, Purpose},
+    logout::LogoutFrame,
     redirect::VerifiedRedirect,
     step::{
-        AccountStep, AuthenticatorStep, Situation, Step, account_step, authenticator_step, next_step,
-        reauthentication_step,
+        AccountStep, AuthenticatorStep, Situation, Step, StepRefusal, account_step, authenticator_step,
+        next_step, reauthentication_step,
     },
 };
 
@@ -78,14 +79,25 @@ pub enum Shown {
     SecondFactor(Interaction),
     /// The page that sets up an authenticator.
     Enrol(Interaction, Box<TotpEnrolment>),
-    /// The consent page.
-    Consent(Interaction, Box<ConsentAsk>),
+    /// The consent page, with the person's accounts where some may be chosen; and whether they were not.
+    Consent(Interaction, Box<ConsentPage>),
     /// The client gets its answer.
     Respond(AuthorizationResponse),
     /// The account pages are open.
     Account,
     /// It can't go on.
     Refused(InteractionRefusal),
+}
+
+/// What a consent page asks.
+#[derive(Debug)]
+pub struct ConsentPage {
+    /// The question.
+    pub ask: ConsentAsk,
+    /// The person's accounts; none where the question has nothing to do with any.
+    pub accounts: Vec<BankAccount>,
+    /// Whether the page comes again because no account was chosen.
+    pub unchosen: bool,
 }
 
 /// An interaction that was found and may go on.
@@ -138,7 +150,7 @@ impl Service {
         };
         let declared = self.declared();
         let now = self.now();
-        let policy = self.step_policy(&declared);
+        let policy = self.step_policy(&declared)?;
         let situation = open.situation();
         let Some(validated) = &open.validated else { return self.show_own(*open) };
         match next_step(validated, &situation, &policy, now) {
@@ -152,13 +164,7 @@ impl Service {
             }
             Step::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
             Step::Enrol => self.show_enrolment(*open),
-            Step::Consent(ask) => {
-                let mut shown = open.shown();
-                if let Some(visitor) = &shown.visitor {
-                    shown.csrf = consent_token(&shown.csrf, visitor, &ask);
-                }
-                Ok(Shown::Consent(shown, ask))
-            }
+            Step::Consent(ask) => self.show_consent(context, *open, *ask, false).await,
             Step::Issue { authentication, consent } => {
                 let issued = self.issue(context, validated, &authentication, consent, Some(&open.record));
                 // Another tab answered meanwhile.
@@ -175,7 +181,7 @@ impl Service {
     fn show_own(&self, open: Open) -> Result<Shown> {
         let declared = self.declared();
         let now = self.now();
-        let policy = self.step_policy(&declared);
+        let policy = self.step_policy(&declared)?;
         let situation = open.situation();
         if open.record.purpose == Purpose::Account {
             return match account_step(&situation, &policy, now) {
@@ -197,6 +203,37 @@ impl Service {
         }
     }
 
+    /// Asks, unless what is asked for is another's.
+    async fn show_consent(
+        &self,
+        context: &RequestContext,
+        open: Open,
+        ask: ConsentAsk,
+        unchosen: bool,
+    ) -> Result<Shown> {
+        let accounts = self.accounts_for(&open, &ask).await?;
+        let asked = ask.details().iter().map(|item| item.detail.clone()).collect();
+        if !names_own_accounts(&asked, &accounts) {
+            let refusal = AuthorizationRefusal::Step(StepRefusal::ForeignAccount);
+            return self.end(context, &open, refusal).await.map(|ended| ended.unwrap_or_else(over));
+        }
+        let mut shown = open.shown();
+        if let Some(visitor) = &shown.visitor {
+            shown.csrf = consent_token(&shown.csrf, visitor, &ask);
+        }
+        Ok(Shown::Consent(shown, Box::new(ConsentPage { ask, accounts, unchosen })))
+    }
+
+    /// The person's accounts, where details are asked about.
+    async fn accounts_for(&self, open: &Open, ask: &ConsentAsk) -> Result<Vec<BankAccount>> {
+        match &open.facts.visitor {
+            Some(visitor) if !ask.details().is_empty() || !ask.standing_details().is_empty() => {
+                Ok(self.0.store.accounts_of(visitor.user.id).await?)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     fn show_enrolment(&self, open: Open) -> Result<Shown> {
         let visitor = open.facts.visitor.as_ref();
         let visitor = visitor.ok_or(FlowError::Contradiction("enrolment without a visitor"))?;
@@ -204,7 +241,8 @@ impl Service {
         Ok(Shown::Enrol(open.shown(), Box::new(enrolment)))
     }
 
-    /// The person allows what the page asked. If something else would be asked by now (a role, the
+    /// The person allows what the page asked; `chosen` has the accounts that they chose, for each detail of
+    /// the page by its position (RFC 9396 §7.1). If something else would be asked by now (a role, the
     /// catalogue or the standing consent changed), they are asked anew.
     ///
     /// # Errors
@@ -215,6 +253,7 @@ impl Service {
         id: InteractionId,
         cookies: &Cookies,
         csrf: &CsrfToken,
+        chosen: &[Vec<String>],
     ) -> Result<Shown> {
         let open = match self.post(context, id, cookies, csrf).await? {
             Found::Open(open) => open,
@@ -225,13 +264,19 @@ impl Service {
         let now = self.now();
         let situation = open.situation();
         if let Some(validated) = &open.validated
-            && let Step::Consent(ask) = next_step(validated, &situation, &self.step_policy(&declared), now)
+            && let Step::Consent(ask) = next_step(validated, &situation, &self.step_policy(&declared)?, now)
             && let Some(visitor) = &open.facts.visitor
             && sha256(consent_token(&open.csrf, visitor, &ask).expose()) == sha256(csrf.expose())
             && let Some(authentication) =
                 mfa::Authentication::from_session(&visitor.session, &self.0.policies.sessions, now)
         {
-            let (upsert, consent) = self.answer(validated.client(), &ask, &Answer::All, now)?;
+            let accounts = self.accounts_for(&open, &ask).await?;
+            let asked = ask.details().iter().map(|item| item.detail.clone()).collect();
+            let answered = match ask.clone().choose(&accounts, chosen) {
+                Ok(answered) if names_own_accounts(&asked, &accounts) => answered,
+                _ => return self.show_consent(context, *open, *ask, true).await,
+            };
+            let (upsert, consent) = self.answer(validated.client(), &answered, &Answer::All, now)?;
             let under = (Some(upsert), consent);
             let issued = self.issue_under(context, validated, &authentication, under, Some(&open.record));
             if let Some(response) = issued.await? {
@@ -292,8 +337,8 @@ impl Service {
         Ok(None)
     }
 
-    /// Somebody else sits at the browser: ends the session, so that the sign-in page comes next.
-    /// Answers why not, if it can't be done.
+    /// Somebody else sits at the browser: ends the session, so that the sign-in page comes next. Gives what
+    /// is framed on the way there (FL-01), or why it can't be done.
     ///
     /// # Errors
     /// [`FlowError`].
@@ -303,16 +348,14 @@ impl Service {
         id: InteractionId,
         cookies: &Cookies,
         csrf: &CsrfToken,
-    ) -> Result<Option<InteractionRefusal>> {
+    ) -> Result<std::result::Result<Vec<LogoutFrame>, InteractionRefusal>> {
         match self.post(context, id, cookies, csrf).await? {
-            Found::Open(open) => {
-                if let Some(visitor) = &open.facts.visitor {
-                    self.sign_out(context, visitor, "switched").await?;
-                }
-                Ok(None)
-            }
-            Found::Respond(_) => Ok(None),
-            Found::Refused(refusal) => Ok(Some(refusal)),
+            Found::Open(open) => match &open.facts.visitor {
+                Some(visitor) => self.sign_out(context, visitor, "switched").await.map(Ok),
+                None => Ok(Ok(Vec::new())),
+            },
+            Found::Respond(_) => Ok(Ok(Vec::new())),
+            Found::Refused(refusal) => Ok(Err(refusal)),
         }
     }
 
@@ -374,7 +417,11 @@ impl Service {
         let browser = cookies.browser.as_ref().filter(|cookie| sha256(cookie.expose()) == record.browser);
         let Some(browser) = browser else { return self.forgery(context, id).await };
         let csrf = csrf_token(browser.expose(), &["interaction", &record.id.to_string()]);
-        if let Purpose::Device { request, .. } = &record.purpose {
+        if let Purpose::Device { request, expires_at, .. } = &record.purpose {
+            // The device has given up: nobody is told that it is connected.
+            if *expires_at <= self.now() {
+                return over;
+            }
             let Some(client) = self.client(&request.client_id).await? else { return over };
             let catalogue = &self.declared().catalogue;
             let Ok(validated) = ValidatedAuthorization::of_device((**request).clone(), client, catalogue)
@@ -427,6 +474,9 @@ fn consent_token(transaction: &CsrfToken, visitor: &Visitor, ask: &ConsentAsk) -
     for group in ask.groups() {
         question.push(group.audience.clone().unwrap_or_default());
         question.extend(group.items.iter().map(|item| item.definition.name.to_string()));
+    }
+    for item in ask.details() {
+        question.push(serde_json::Value::Object(item.detail.members().clone()).to_string());
     }
     let parts: Vec<&[u8]> = question.iter().map(|part| part.as_bytes()).collect();
     CsrfToken::new(format!("{}.{}", transaction.expose(), sha256_framed(&parts)))

@@ -64,7 +64,8 @@ impl Service {
         if let Some(dead) = dead {
             tracing::debug!(audience = caller.audience(), reason = %dead, "introspected token is inactive");
         }
-        let sign = || self.mint(&declared).introspection(&caller, &response, self.now());
+        let sign =
+            || -> Result<_> { Ok(self.mint(&declared)?.introspection(&caller, &response, self.now())?) };
         let token = signed.then(sign).transpose()?;
         Ok(Ok(Introspected { response, token }))
     }

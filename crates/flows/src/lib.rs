@@ -59,6 +59,7 @@ pub mod sign_in;
 pub mod signing_keys;
 mod subjects;
 pub mod token;
+mod unused_clients;
 pub mod userinfo;
 pub mod visitor;
 

@@ -115,7 +115,9 @@ impl Service {
                 metrics::counter!("chancery_swept_rows_total", "table" => *table).increment(*rows);
             }
             if !swept.is_full(&plan) {
-                return Ok(total);
+                let unused = self.forget_unused_clients().await?;
+                metrics::counter!("chancery_swept_rows_total", "table" => "clients").increment(unused);
+                return Ok(total + unused);
             }
         }
     }

@@ -12,11 +12,11 @@ use protocol::{
     acr::Acr,
     claims::claim_names,
     client::{AuthMethod, GrantType, ResponseMode, ResponseType},
-    provider::ProviderMetadata,
+    provider::{EndpointAliases, ProviderMetadata},
 };
 use tokens::client::SubjectType;
 
-use crate::policies::Policies;
+use crate::policies::{MutualTls, Policies};
 
 /// The values of `display` that the pages are made for: one layout, for small windows and for fingers too.
 /// The parameter itself changes nothing (OC-07).
@@ -67,6 +67,10 @@ fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Pr
         keyring.key_management().into_iter().map(KeyManagement::as_str).collect();
     let signing: Vec<&'static str> = keyring.algorithms().into_iter().map(Algorithm::as_str).collect();
     let management = || KeyManagement::ALL.map(KeyManagement::as_str).to_vec();
+    let methods = || {
+        let all = AuthMethod::ALL.iter().copied();
+        all.filter(|method| policies.mutual_tls.allows(*method)).collect::<Vec<_>>()
+    };
     let content = || ContentEncryption::ALL.map(ContentEncryption::as_str).to_vec();
     ProviderMetadata {
         issuer: issuer.clone(),
@@ -85,9 +89,12 @@ fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Pr
         frontchannel_logout_session_supported: true,
         pushed_authorization_request_endpoint: at("/par"),
         require_pushed_authorization_requests: policies.protection.require_pushed_requests,
+        tls_client_certificate_bound_access_tokens: policies.mutual_tls.enabled.then_some(true),
+        mtls_endpoint_aliases: aliases(&policies.mutual_tls),
         dpop_signing_alg_values_supported: DPOP_ALGORITHMS.map(Algorithm::as_str).to_vec(),
         registration_endpoint: policies.registration.as_ref().map(|_| at("/register")),
         client_id_metadata_document_supported: policies.client_documents.as_ref().map(|_| true),
+        authorization_details_types_supported: catalogue.detail_types().names().map(str::to_owned).collect(),
         scopes_supported: catalogue.supported().map(ToString::to_string).collect(),
         response_types_supported: ResponseType::ALL.to_vec(),
         response_modes_supported: ResponseMode::ALL.to_vec(),
@@ -98,25 +105,21 @@ fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Pr
         id_token_encryption_alg_values_supported: management(),
         id_token_encryption_enc_values_supported: content(),
         userinfo_signing_alg_values_supported: signing.clone(),
-        authorization_signing_alg_values_supported: signing,
+        authorization_signing_alg_values_supported: signing.clone(),
         authorization_encryption_alg_values_supported: management(),
         authorization_encryption_enc_values_supported: content(),
         userinfo_encryption_alg_values_supported: management(),
         userinfo_encryption_enc_values_supported: content(),
-        token_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
+        token_endpoint_auth_methods_supported: methods(),
         token_endpoint_auth_signing_alg_values_supported: client_algorithms.clone(),
         introspection_endpoint_auth_methods_supported: vec![
             AuthMethod::ClientSecretBasic,
             AuthMethod::ClientSecretPost,
         ],
-        introspection_signing_alg_values_supported: keyring
-            .algorithms()
-            .into_iter()
-            .map(Algorithm::as_str)
-            .collect(),
+        introspection_signing_alg_values_supported: signing,
         introspection_encryption_alg_values_supported: management(),
         introspection_encryption_enc_values_supported: content(),
-        revocation_endpoint_auth_methods_supported: AuthMethod::ALL.to_vec(),
+        revocation_endpoint_auth_methods_supported: methods(),
         revocation_endpoint_auth_signing_alg_values_supported: client_algorithms.clone(),
         claim_types_supported: ["normal"],
         claims_supported: ID_TOKEN_CLAIMS.into_iter().chain(claim_names()).collect(),
@@ -136,4 +139,18 @@ fn metadata(policies: &Policies, catalogue: &Catalogue, keyring: &Keyring) -> Pr
         ui_locales_supported: policies.ui_locales.clone(),
         service_documentation: None,
     }
+}
+
+/// The endpoints at the host that asks for certificates, if it is not the issuer's (MT-07).
+fn aliases(mutual: &MutualTls) -> Option<EndpointAliases> {
+    let base = mutual.alias.as_ref().filter(|_| mutual.enabled)?;
+    let at = |path: &str| format!("{base}{path}");
+    Some(EndpointAliases {
+        token_endpoint: at("/token"),
+        pushed_authorization_request_endpoint: at("/par"),
+        revocation_endpoint: at("/revoke"),
+        introspection_endpoint: at("/introspect"),
+        device_authorization_endpoint: at("/device_authorization"),
+        userinfo_endpoint: at("/userinfo"),
+    })
 }

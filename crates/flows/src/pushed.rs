@@ -126,10 +126,11 @@ impl Service {
             Ok(params) => params,
             Err(refusal) => return Ok(Err(AuthorizationFault::from(refusal).into())),
         };
-        let redirect = match VerifiedRedirect::verify(&AuthorizationRequest::addressee(&params), &client) {
-            Ok(redirect) => redirect,
-            Err(fault) => return Ok(Err(PushRefusal::Redirect(fault))),
-        };
+        let redirect =
+            match VerifiedRedirect::verify_pushed(&AuthorizationRequest::addressee(&params), &client) {
+                Ok(redirect) => redirect,
+                Err(fault) => return Ok(Err(PushRefusal::Redirect(fault))),
+            };
         let mut request = match AuthorizationRequest::parse(&params) {
             Ok(request) => request,
             Err(fault) => return Ok(Err(AuthorizationFault::from(fault).into())),

@@ -9,7 +9,7 @@ use audit::{Actor, EventKind};
 use chrono::{DateTime, Utc};
 use jose::{KeySet, digest::sha256};
 use protocol::{
-    ClientId, Scope,
+    ClientId,
     client::{AuthMethod, ClientMetadata},
     registration::{
         RegistrationFormFault, RegistrationRequest, RegistrationResponse, members_of, needs_secret,
@@ -18,14 +18,13 @@ use protocol::{
 };
 use store::Lock;
 use tokens::{
-    client::{Client, ClientRecord, ClientSettings, SecretDigest},
+    client::{Client, ClientRecord, ClientSettings, SecretDigest, SubjectType},
     initial_token::{InitialTokenRecord, InitialTokenState, Origin, Registration},
-    profile::chosen_profile,
     registration::{RegistrationFault, RegistrationPolicy, asked, settle},
     software_statement::{StatementFault, stated},
 };
 
-use crate::{context::RequestContext, error::Result, service::Service};
+use crate::{context::RequestContext, error::Result, service::Service, unused_clients::PREFIX};
 
 /// Who may register clients, and what clients may be.
 #[derive(Clone, Debug, Default)]
@@ -183,13 +182,15 @@ impl Service {
         let mut tx = self.0.store.begin().await?;
         tx.lock(Lock::Declarations).await?;
         or_refuse!(self.fits_in(&mut tx, &record).await?);
+        if tx.insert_client(&record).await? != 1 {
+            return Ok(Err(RegistrationRefusal::ClientId));
+        }
         if let Some(token) = &token
             && tx.use_initial_token(&token.digest, now).await? != 1
         {
             // Others were faster.
             return Ok(Err(RegistrationRefusal::Token(InitialTokenState::Spent.as_str())));
         }
-        tx.put_client(&record).await?;
         tx.put_registration(&registration).await?;
         let event = self.event(context, EventKind::ClientRegistered, now).client(record.id.clone());
         let event = event.detail("policy", &policy.name);
@@ -252,7 +253,19 @@ impl Service {
             (Some(_), _) => or_refuse!(self.with_statement(request, now).await?).0,
         };
         let settled = self.settled(&request, &policy, Some(&before.metadata)).await?;
-        let (metadata, settings) = or_refuse!(settled);
+        let (metadata, _) = or_refuse!(settled);
+        registration.software_statement = request.software_statement;
+        let mut tx = self.0.store.begin().await?;
+        tx.lock(Lock::Declarations).await?;
+        // What others did meanwhile counts: deleted by the client itself, or ended by an operator.
+        let known = tx.registration(&before.id).await?;
+        let known = known.filter(|known| known.management == registration.management);
+        let living = tx.client(&before.id).await?.filter(|stored| !stored.disabled);
+        let (Some(_), Some(before)) = (known, living) else {
+            return Ok(Err(RegistrationRefusal::Management));
+        };
+        let settings = policy.replaced(&before, &metadata, &self.declared().catalogue);
+        or_refuse!(same_names(&before, &metadata));
         let mut record = ClientRecord { metadata, settings, updated_at: now, ..before };
         let mut secret = None;
         if !needs_secret(method_of(&record.metadata)) {
@@ -263,14 +276,6 @@ impl Service {
             secret = Some(new);
         }
         or_refuse!(rules(&record));
-        registration.software_statement = request.software_statement;
-        let mut tx = self.0.store.begin().await?;
-        tx.lock(Lock::Declarations).await?;
-        let known = tx.registration(&record.id).await?;
-        if known.is_none_or(|known| known.management != registration.management) {
-            // Deleted in the meantime.
-            return Ok(Err(RegistrationRefusal::Management));
-        }
         or_refuse!(self.fits_in(&mut tx, &record).await?);
         tx.put_client(&record).await?;
         tx.put_registration(&registration).await?;
@@ -355,16 +360,22 @@ impl Service {
             return Ok(Err(RegistrationRefusal::StatementUnapproved));
         }
         let statement = request.software_statement.clone().unwrap_or_default();
+        let mut refused = StatementFault::Signature;
         for issuer in issuers {
             let Some(keys) = self.statement_keys(issuer).await else { continue };
             let members = match stated(&statement, &issuer.issuer, &keys, &self.0.policies.issuer, now) {
                 Err(StatementFault::Signature) => continue,
+                // Several issuers may have one set of keys.
+                Err(StatementFault::Issuer) => {
+                    refused = StatementFault::Issuer;
+                    continue;
+                }
                 done => or_refuse!(done),
             };
             let request = request.overridden_by(members).map_err(|_| StatementFault::Claim);
             return Ok(Ok((or_refuse!(request), issuer.policy.clone())));
         }
-        Ok(Err(StatementFault::Signature.into()))
+        Ok(Err(refused.into()))
     }
 
     async fn statement_keys(&self, issuer: &StatementIssuer) -> Option<KeySet> {
@@ -376,9 +387,9 @@ impl Service {
                 }
                 let fetched =
                     self.0.outbound.get(url, &["application/json", "application/jwk-set+json"]).await;
-                let keys = fetched
-                    .map_err(|fault| fault.to_string())
-                    .and_then(|fetched| KeySet::from_slice(&fetched.body).map_err(|fault| fault.to_string()));
+                let keys = fetched.map_err(|fault| fault.to_string()).and_then(|fetched| {
+                    KeySet::from_published(&fetched.body).map_err(|fault| fault.to_string())
+                });
                 match keys {
                     Ok(keys) => {
                         self.0.caches.statement_keys.insert(url.clone(), keys.clone());
@@ -400,10 +411,7 @@ impl Service {
         policy: &RegistrationPolicy,
         before: Option<&ClientMetadata>,
     ) -> Registered<(ClientMetadata, ClientSettings)> {
-        let declared = self.declared();
-        let all: Scope = declared.catalogue.supported().cloned().collect();
-        let (metadata, mut settings) = or_refuse!(settle(request, policy, &all));
-        settings.profile = settings.profile.or_else(|| chosen_profile(&metadata, &declared.catalogue));
+        let (metadata, settings) = or_refuse!(settle(request, policy, &self.declared().catalogue));
         for (member, url) in asked(&metadata) {
             // What follows `#` is never sent; in a `request_uri` it names the version (Core §6.2).
             let url = url.split('#').next().unwrap_or_default();
@@ -474,7 +482,7 @@ impl Service {
     /// 128 random bits that can be written into a path as they are (BCP-11).
     fn new_client_id(&self) -> ClientId {
         let random = ClientSecret::from_entropy(self.entropy());
-        let text = format!("r.{}", random.expose().get(..22).unwrap_or_default());
+        let text = format!("{PREFIX}{}", random.expose().get(..22).unwrap_or_default());
         text.parse().expect("letters, digits, dot, hyphen and underscore")
     }
 
@@ -514,6 +522,16 @@ fn counts(secret: &SecretDigest, now: DateTime<Utc>) -> bool {
 
 fn rules(record: &ClientRecord) -> std::result::Result<(), RegistrationFault> {
     Client::parse(record).map(drop).map_err(RegistrationFault::Rules)
+}
+
+/// An update calls people as they were called before: who could move to another sector would learn by what
+/// names other clients know the people that it knows (OC-21).
+fn same_names(
+    before: &ClientRecord,
+    metadata: &ClientMetadata,
+) -> std::result::Result<(), RegistrationFault> {
+    let named = |metadata: &ClientMetadata| SubjectType::of(metadata);
+    if named(&before.metadata) == named(metadata) { Ok(()) } else { Err(RegistrationFault::SubjectChanged) }
 }
 
 /// An update names the client that it is about, and nothing that only the server sets (DR-08).

@@ -63,6 +63,12 @@ impl Service {
         client: &Client,
         params: &'a Params,
     ) -> Result<Cow<'a, Params>, RequestObjectRefusal> {
+        // Before anything is fetched for it.
+        for name in ["request", "request_uri"] {
+            if params.is_repeated(name) {
+                return Err(RequestObjectRefusal::Repeated(name.to_owned()));
+            }
+        }
         let token: Cow<'_, str> = match (params.get("request"), params.get("request_uri")) {
             (None, None) if client.requests.signed_only => return Err(RequestObjectRefusal::Unsigned),
             (None, None) => return Ok(Cow::Borrowed(params)),
@@ -70,11 +76,6 @@ impl Service {
             (Some(token), None) => Cow::Borrowed(token),
             (None, Some(uri)) => Cow::Owned(self.referenced_object(client, uri).await?.to_string()),
         };
-        for name in ["request", "request_uri"] {
-            if params.is_repeated(name) {
-                return Err(RequestObjectRefusal::Repeated(name.to_owned()));
-            }
-        }
         let object = self.verified_object(client, token.trim()).await?;
         effective(params, &object).map(Cow::Owned)
     }

@@ -21,9 +21,12 @@ impl Service {
         now: DateTime<Utc>,
     ) -> Flow<Result<Option<String>, AuthorizationRefusal>> {
         let declared = self.declared();
-        let Some(envelope) = self.mint(&declared).id_token_beside(issued, validated, now)? else {
+        if !validated.request().response_type.has_id_token() {
             return Ok(Ok(None));
-        };
+        }
+        let person = self.told_in_id_token(issued.grant.user, &issued.grant.claims).await?;
+        let envelope = self.mint(&declared)?.id_token_beside(issued, validated, &person, now)?;
+        let Some(envelope) = envelope else { return Ok(Ok(None)) };
         let sealed = self.deliver(validated.client(), envelope).await;
         Ok(sealed.map(Some).map_err(|fault| AuthorizationRefusal::Undeliverable(Arc::new(fault))))
     }
@@ -42,7 +45,7 @@ impl Service {
         let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)));
         let parameters: Map<String, Value> = parameters.collect();
         let declared = self.declared();
-        let envelope = self.mint(&declared).authorization_response(client, &parameters, self.now())?;
+        let envelope = self.mint(&declared)?.authorization_response(client, &parameters, self.now())?;
         Ok(self.deliver(client, envelope).await)
     }
 }

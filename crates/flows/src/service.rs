@@ -166,23 +166,23 @@ impl Service {
     }
 
     /// The mint over what is declared.
-    pub(crate) fn mint<'a>(&'a self, declared: &'a Declared) -> Mint<'a> {
-        Mint {
+    pub(crate) fn mint<'a>(&'a self, declared: &'a Declared) -> Result<Mint<'a>> {
+        Ok(Mint {
             issuer: &self.0.policies.issuer,
             keyring: &declared.keyring,
             catalogue: &declared.catalogue,
             policy: &self.0.policies.tokens,
-            subjects: self.subjects(),
-        }
+            subjects: self.subjects()?,
+        })
     }
 
     /// The rules of the next step over what is declared.
-    pub(crate) fn step_policy<'a>(&'a self, declared: &'a Declared) -> StepPolicy<'a> {
-        StepPolicy {
+    pub(crate) fn step_policy<'a>(&'a self, declared: &'a Declared) -> Result<StepPolicy<'a>> {
+        Ok(StepPolicy {
             second_factor: self.0.policies.second_factor,
             sessions: &self.0.policies.sessions,
             catalogue: &declared.catalogue,
-            subjects: self.subjects(),
-        }
+            subjects: self.subjects()?,
+        })
     }
 }

@@ -7,7 +7,11 @@
 use tokens::subject::SubjectKey;
 use zeroize::Zeroizing;
 
-use crate::{error::Result, random::Draw, service::Service};
+use crate::{
+    error::{FlowError, Result},
+    random::Draw,
+    service::Service,
+};
 
 /// Its name in the store.
 pub(crate) const NAME: &str = "pairwise subjects";
@@ -38,14 +42,16 @@ impl Service {
         let mut tx = self.0.store.begin().await?;
         tx.keep_deployment_secret(NAME, &sealed, self.now()).await?;
         tx.commit().await?;
-        self.read_subject_key().await
+        self.read_subject_key().await?;
+        self.subjects().map(drop)
     }
 
     /// How people are called towards clients.
     ///
-    /// # Panics
-    /// In a service that was only assembled over a store that no server has used: it serves nobody.
-    pub(crate) fn subjects(&self) -> &SubjectKey {
-        self.0.subjects.get().expect("whoever serves was made with `new`, which makes the secret")
+    /// # Errors
+    /// [`FlowError::Contradiction`] in a service that was only assembled, over a store that no server has
+    /// used.
+    pub(crate) fn subjects(&self) -> Result<&SubjectKey> {
+        self.0.subjects.get().ok_or(FlowError::Contradiction("nobody made the secret of pairwise subjects"))
     }
 }

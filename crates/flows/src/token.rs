@@ -10,7 +10,8 @@ use protocol::{
     GrantId, TokenId,
     params::Params,
     token::{
-        ClientCredentialsRequest, CodeRequest, RefreshRequest, TokenRequest, TokenRequestFault, TokenResponse,
+        ClientCredentialsRequest, CodeRequest, Confirmation, RefreshRequest, TokenRequest, TokenRequestFault,
+        TokenResponse,
     },
 };
 use store::hot::{Redemption, RefreshUse, Rotation};
@@ -137,7 +138,10 @@ impl Service {
     ) -> Result<std::result::Result<Sender, TokenRefusal>> {
         let at = DpopAt::authorization_server("POST", "/token");
         Ok(match self.dpop(context, at).await? {
-            Ok(proof) => Sender::constrain(client.clone(), proof).map_err(Into::into),
+            Ok(proof) => {
+                let certificate = context.certificate.held(self.now());
+                Sender::constrain(client.clone(), proof, certificate).map_err(Into::into)
+            }
             Err(refusal) => Err(refusal.into()),
         })
     }
@@ -171,7 +175,7 @@ impl Service {
                 return self.token_refused(context, Some(client), fault.into(), Some(grant.id)).await;
             }
         };
-        let mint = self.mint(&declared);
+        let mint = self.mint(&declared)?;
         let access =
             mint.access_token(sender, Authority::Code(code), &target, self.token_entropy(now), now)?;
         let person = self.told_in_id_token(grant.user, &grant.claims).await?;
@@ -207,7 +211,7 @@ impl Service {
             Err(refusal) => return self.refresh_refused(context, client, refusal).await,
         };
         let grant = refreshable.grant();
-        let mint = self.mint(&declared);
+        let mint = self.mint(&declared)?;
         let authority = Authority::Refresh(&refreshable);
         let access =
             mint.access_token(sender, authority, refreshable.target(), self.token_entropy(now), now)?;
@@ -227,6 +231,14 @@ impl Service {
                 let rotation =
                     Rotation { presented: &presented, successor: &successor, access: record, event, now };
                 if self.0.store.rotate_refresh(&rotation).await? != 1 {
+                    return self.refresh_refused(context, client, refreshable.lost()).await;
+                }
+                token
+            }
+            Ageing::Renew { presented, until, token, successor } => {
+                let renewal =
+                    Rotation { presented: &presented, successor: &successor, access: record, event, now };
+                if self.0.store.renew_refresh(&renewal, until).await? != 1 {
                     return self.refresh_refused(context, client, refreshable.lost()).await;
                 }
                 token
@@ -265,7 +277,7 @@ impl Service {
             Err(fault) => return self.token_refused(context, Some(client), fault.into(), None).await,
         };
         let now = self.now();
-        let mint = self.mint(&declared);
+        let mint = self.mint(&declared)?;
         let authority = Authority::Client(&grant);
         let access = mint.access_token(sender, authority, grant.target(), self.token_entropy(now), now)?;
         let event = self.event(context, EventKind::TokenIssued, now).client(client.client().id.clone());
@@ -370,8 +382,9 @@ pub(crate) fn response(
     id_token: Option<String>,
 ) -> TokenResponse {
     TokenResponse {
-        token_type: if access.claims.cnf.is_some() { "DPoP" } else { "Bearer" },
+        token_type: Confirmation::token_type(access.claims.cnf.as_ref()),
         expires_in: access.expires_in(),
+        authorization_details: access.claims.authorization_details.clone(),
         scope: access.claims.scope,
         issued_token_type: None,
         access_token: access.token,

@@ -27,8 +27,10 @@ pub enum Userinfo {
 /// How the token came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown<'a> {
-    /// By whoever has it.
+    /// By whoever has it, unless it is bound to the certificate of the connection.
     Bearer,
+    /// In a form body, where no bound token may be (F2-38).
+    Form,
     /// With the scheme `DPoP`, so that a proof must come with it; with this method.
     Dpop {
         /// The method of the request.
@@ -59,7 +61,7 @@ impl Service {
         shown: Shown<'_>,
     ) -> Result<std::result::Result<Userinfo, UserinfoRefusal>> {
         let proof = match shown {
-            Shown::Bearer => None,
+            Shown::Bearer | Shown::Form => None,
             Shown::Dpop { method } => {
                 let at = DpopAt::resource_server(method, "/userinfo", token.expose());
                 match self.dpop(context, at).await? {
@@ -70,7 +72,10 @@ impl Service {
             }
         };
         let found = self.find_access_token(token.expose()).await?;
-        let found = match found.map(|found| found.shown_with(proof.as_ref())).transpose() {
+        // A certificate that has expired is none (MT-08).
+        let certificate = context.certificate.held(self.now()).ok().flatten();
+        let certificate = certificate.as_ref().filter(|_| shown != Shown::Form);
+        let found = match found.map(|found| found.shown_with(proof.as_ref(), certificate)).transpose() {
             Ok(found) => found,
             Err(dead) => return self.userinfo_refused(context, UserinfoFault::Dead(dead).into()).await,
         };
@@ -89,12 +94,12 @@ impl Service {
                 .await;
         };
         let mut claims = Map::new();
-        claims.insert("sub".into(), Value::String(self.subjects().subject(&client, user.id)));
+        claims.insert("sub".into(), Value::String(self.subjects()?.subject(&client, user.id)));
         claims.extend(user.claims.released_by(&live.claims().scope));
         if let Some(granted) = live.granted_claims() {
             claims.extend(granted.for_userinfo(&user.claims));
         }
-        let Some(envelope) = self.mint(&declared).userinfo(&client, &claims, self.now())? else {
+        let Some(envelope) = self.mint(&declared)?.userinfo(&client, &claims, self.now())? else {
             return Ok(Ok(Userinfo::Json(claims)));
         };
         match self.deliver(&client, envelope).await {

@@ -15,7 +15,11 @@ use openssl::{
     nid::Nid,
     pkey::{Id, PKeyRef, Public},
     stack::Stack,
-    x509::{X509, X509PurposeId, X509StoreContext, store::X509StoreBuilder, verify::X509VerifyParam},
+    x509::{
+        X509, X509PurposeId, X509StoreContext,
+        store::X509StoreBuilder,
+        verify::{X509VerifyFlags, X509VerifyParam},
+    },
 };
 use serde_json::{Map, Value};
 use x509_cert::{
@@ -32,6 +36,8 @@ use crate::{Digest, KeySet, PublicKey, digest::sha256};
 pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// The longest chain.
 pub const MAX_CHAIN: usize = 8;
+/// OpenSSL's security level for chains: 112 bits, so RSA of 2048 bits, EC of 224.
+const AUTH_LEVEL: i32 = 2;
 
 /// What a client showed: its own certificate first, then those that vouch for it.
 #[derive(Clone)]
@@ -82,6 +88,21 @@ pub enum CertificateFault {
     /// It is somebody else's.
     #[error("the client certificate is not the one that is registered")]
     Subject,
+    /// Its key is none of the client's (MT-03).
+    #[error("the key of the client certificate is not among the client's keys")]
+    Unregistered,
+}
+
+/// A certificate that may bind tokens: whoever showed it holds its key, which is strong enough, and it is
+/// valid at the time of asking. Nobody need vouch for it (RFC 8705 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldCertificate(Digest);
+
+impl HeldCertificate {
+    /// `x5t#S256` (RFC 8705 §3.1).
+    pub const fn thumbprint(&self) -> Digest {
+        self.0
+    }
 }
 
 impl ClientCertificate {
@@ -146,11 +167,21 @@ impl ClientCertificate {
         self.in_time(now)?;
         let own = self.key()?.thumbprint();
         let known = keys.keys().iter().any(|key| key.thumbprint() == own);
-        if known { Ok(()) } else { Err(CertificateFault::Subject) }
+        if known { Ok(()) } else { Err(CertificateFault::Unregistered) }
     }
 
-    /// Whether it is valid now (MT-08): the only thing to ask where it binds a token and authenticates
-    /// nobody.
+    /// Whether tokens may be bound to it now (MT-08, F2-35): nothing more is asked of a certificate that
+    /// authenticates nobody.
+    ///
+    /// # Errors
+    /// [`CertificateFault::Time`], [`CertificateFault::Key`].
+    pub fn held(&self, now: DateTime<Utc>) -> Result<HeldCertificate, CertificateFault> {
+        self.in_time(now)?;
+        self.key()?;
+        Ok(HeldCertificate(self.thumbprint))
+    }
+
+    /// Whether it is valid now (MT-08).
     ///
     /// # Errors
     /// [`CertificateFault::Time`].
@@ -239,6 +270,10 @@ impl Authorities {
         }
         let mut rules = X509VerifyParam::new().map_err(broken)?;
         rules.set_time(now.timestamp());
+        // Who names an issuing authority trusts that one, and not all that its root has vouched for.
+        rules.set_flags(X509VerifyFlags::PARTIAL_CHAIN).map_err(broken)?;
+        // No weak key and no SHA-1 anywhere in the chain (F2-35).
+        rules.set_auth_level(AUTH_LEVEL);
         store.set_param(&rules).map_err(broken)?;
         store.set_purpose(X509PurposeId::SSL_CLIENT).map_err(broken)?;
         let mut between = Stack::new().map_err(broken)?;

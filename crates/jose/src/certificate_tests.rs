@@ -101,6 +101,7 @@ fn mt_08_expired_and_future_certificates_are_refused() {
     for certificate in [past, future] {
         assert_eq!(certificate.vouched(&trusted(&root), &subject, now()), Err(CertificateFault::Time));
         assert_eq!(certificate.in_time(now()), Err(CertificateFault::Time));
+        assert_eq!(certificate.held(now()), Err(CertificateFault::Time));
     }
 }
 
@@ -113,7 +114,7 @@ fn mt_03_a_self_signed_certificate_counts_by_its_key() {
         let members = members(&certificate.own().public_key().unwrap()).unwrap().unwrap();
         let keys = KeySet::from_value(&json!({"keys": [members]})).unwrap();
         assert_eq!(certificate.registered(&keys, now()), Ok(()));
-        assert_eq!(certificate.registered(&KeySet::default(), now()), Err(CertificateFault::Subject));
+        assert_eq!(certificate.registered(&KeySet::default(), now()), Err(CertificateFault::Unregistered));
         let late = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
         assert_eq!(certificate.registered(&keys, late), Err(CertificateFault::Time));
     }
@@ -127,6 +128,56 @@ fn mt_05_the_thumbprint_is_that_of_the_clients_own_certificate() {
     assert_eq!(certificate.thumbprint(), sha256(&der));
     let chain = ClientCertificate::from_der(&[der, root.der().to_vec()]).unwrap();
     assert_eq!(chain.thumbprint(), certificate.thumbprint());
+}
+
+#[test]
+fn mt_01_an_issuing_authority_can_be_trusted_without_its_root() {
+    let root = authority("Root");
+    let key = KeyPair::generate().unwrap();
+    let mut issuing = parameters("Issuing");
+    issuing.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuing_certificate = issuing.signed_by(&key, &root).unwrap();
+    let certificate = issued(&Issuer::new(issuing, key), |_| {});
+    let subject = CertificateSubject::Dns("app.example".to_owned());
+    let trusted_alone = Authorities::from_pem(issuing_certificate.pem().as_bytes()).unwrap();
+    assert_eq!(certificate.vouched(&trusted_alone, &subject, now()), Ok(()));
+    // By the root alone it can only be trusted if the client sends what stands between.
+    let alone = certificate.vouched(&trusted(&root), &subject, now());
+    assert!(matches!(alone, Err(CertificateFault::Chain(_))), "{alone:?}");
+    let own = certificate.own().to_der().unwrap();
+    let chain = ClientCertificate::from_der(&[own, issuing_certificate.der().to_vec()]).unwrap();
+    assert_eq!(chain.vouched(&trusted(&root), &subject, now()), Ok(()));
+}
+
+#[test]
+fn f2_35_weak_keys_count_nowhere() {
+    let key = openssl::rsa::Rsa::generate(1024).unwrap();
+    let key = openssl::pkey::PKey::from_rsa(key).unwrap();
+    let mut builder = X509::builder().unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let at = |days: i64| openssl::asn1::Asn1Time::from_unix(now().timestamp() + days * 86_400).unwrap();
+    builder.set_not_before(&at(-1)).unwrap();
+    builder.set_not_after(&at(1)).unwrap();
+    builder.sign(&key, openssl::hash::MessageDigest::sha256()).unwrap();
+    let certificate = ClientCertificate::from_der(&[builder.build().to_der().unwrap()]).unwrap();
+    let subject = CertificateSubject::Dns("app.example".to_owned());
+    assert_eq!(certificate.held(now()), Err(CertificateFault::Key));
+    assert_eq!(certificate.registered(&KeySet::default(), now()), Err(CertificateFault::Key));
+    assert_eq!(certificate.vouched(&Authorities::default(), &subject, now()), Err(CertificateFault::Key));
+}
+
+#[test]
+fn mt_01_attributes_without_a_short_name_are_named_by_their_number() {
+    let root = authority("Root");
+    let number = DnType::CustomDnType(vec![2, 5, 4, 97]);
+    // organizationIdentifier, as certificates of payment service providers have it.
+    let certificate = issued(&root, |parameters| {
+        parameters.distinguished_name.push(number, "PSDGB-FCA-123456");
+    });
+    let check = |subject: &str| certificate.vouched(&trusted(&root), &dn(subject), now());
+    let name = "2.5.4.97=PSDGB-FCA-123456,CN=app.example,O=Ledgerline Ltd,C=GB";
+    assert_eq!(check(name), Ok(()));
+    assert_eq!(check(&name.replace("123456", "123457")), Err(CertificateFault::Subject));
 }
 
 #[test]

@@ -109,13 +109,16 @@ impl Outbound {
     /// # Errors
     /// [`OutboundFault`].
     pub async fn get(&self, url: &str, media: &[&str]) -> Result<Fetched, OutboundFault> {
-        if self.0.failed.contains_key(url) {
+        // Of what was asked for: who has a key set fetched as if it were something else must not keep its
+        // owner from having it read.
+        let wanted = format!("{} {url}", media.join(","));
+        if self.0.failed.contains_key(&wanted) {
             return Err(OutboundFault::FailedRecently);
         }
         let fetched = self.fetch(url, media).await;
         if let Err(fault) = &fetched {
             tracing::debug!(%fault, "an outbound request failed");
-            self.0.failed.insert(url.to_owned(), ());
+            self.0.failed.insert(wanted, ());
         }
         fetched
     }
@@ -214,7 +217,7 @@ impl Outbound {
 
     fn client(&self, target: &Target<'_>) -> Option<Client> {
         let client = match target.listed {
-            None => self.0.public.get_or_init(|| built(builder().dns_resolver(PublicOnly))),
+            None => self.0.public.get_or_init(|| built(builder().dns_resolver(PublicOnly::new()))),
             Some((host, client)) => client.get_or_init(|| match &host.root_certificate {
                 None => built(builder()),
                 Some(pem) => match Certificate::from_pem_bundle(pem.as_bytes()) {

@@ -8,8 +8,8 @@
 //!   F2-05);
 //! * only to public addresses: [`address`] decides, inside the resolver whose answer is the one that
 //!   is connected to, so a name can't be looked up twice with two answers (OUT-01);
-//! * in bounded time, with a bounded body, of the expected type, few at once per host, and not again
-//!   right after a failure (OUT-02);
+//! * in bounded time, with a bounded body, of the expected type, few at once per host, few names looked up
+//!   at once, and not again right after a failure (OUT-02);
 //! * hosts that an operator listed, by name and port, may be private and have a root certificate of
 //!   their own (OUT-03).
 

@@ -30,8 +30,13 @@ struct Peer {
 impl Peer {
     /// `answer` is written once the request was read; where it is empty nothing ever comes.
     async fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        Self::named(&["localhost", "127.0.0.1"], answer).await
+    }
+
+    /// The same with a certificate for these names.
+    async fn named(names: &[&str], answer: impl Into<Vec<u8>>) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
         let tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -213,6 +218,20 @@ async fn f2_05_a_certificate_of_nobody_known_is_refused() {
 }
 
 #[tokio::test]
+async fn f2_05_a_certificate_for_another_name_is_refused() {
+    // Both certificates are trusted; they differ in nothing but the name.
+    for (name, good) in [("localhost", true), ("other.example", false)] {
+        let peer = Peer::named(&[name], response("200 OK", "application/json", "", "{}")).await;
+        let root_certificate = Some(peer.certificate.clone());
+        let allow = vec![AllowedHost { host: "localhost".into(), port: peer.port, root_certificate }];
+        let outbound = Outbound::new(OutboundPolicy { allow, ..OutboundPolicy::default() });
+        let answer = outbound.get(&peer.url("localhost"), &["application/json"]).await;
+        assert_eq!((answer.is_ok(), peer.connections()), (good, 1), "{name}: {answer:?}");
+        assert!(good || answer == Err(OutboundFault::Unreachable));
+    }
+}
+
+#[tokio::test]
 async fn out_01_redirects_are_not_followed() {
     let beyond = Peer::json("{}").await;
     let location = format!("Location: {}\r\n", beyond.url("localhost"));
@@ -260,6 +279,18 @@ async fn out_02_a_failure_is_remembered_for_a_while() {
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert_eq!(outbound.get(&url, &["application/json"]).await, failed);
     assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test]
+async fn out_02_a_failure_of_one_purpose_is_none_of_another() {
+    let body = r#"{"keys":[]}"#;
+    let peer = Peer::answering(response("200 OK", "application/jwk-set+json", "", body)).await;
+    let outbound = peer.listed(OutboundPolicy::default());
+    let url = peer.url("localhost");
+    assert_eq!(outbound.get(&url, &["application/json"]).await, Err(OutboundFault::ContentType));
+    assert_eq!(outbound.get(&url, &["application/json"]).await, Err(OutboundFault::FailedRecently));
+    let keys = outbound.get(&url, &["application/json", "application/jwk-set+json"]).await;
+    assert_eq!(keys.unwrap().body, body, "nobody shuts a client's keys away by naming them as a document");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Scope,
+    authorization_details::{AuthorizationDetails, DetailsFault},
     claims_request::{ClaimsFault, ClaimsRequest},
     client::{ResponseMode, ResponseType},
     params::Params,
@@ -68,6 +69,9 @@ pub struct AuthorizationRequest {
     /// `claims`: single claims by name (OC-18).
     #[serde(default)]
     pub claims: ClaimsRequest,
+    /// `authorization_details`: what exactly is asked for, beside the scope (RFC 9396 §3).
+    #[serde(default, skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
     /// `dpop_jkt`: the thumbprint of the key that the code will be bound to, in base64url (DP-08).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop_jkt: Option<String>,
@@ -133,6 +137,9 @@ pub enum AuthorizationRequestFault {
     /// `claims` is malformed or too large (OC-18).
     #[error(transparent)]
     Claims(#[from] ClaimsFault),
+    /// `authorization_details` is no array of typed objects (RFC 9396 §5, RAR-01).
+    #[error(transparent)]
+    Details(#[from] DetailsFault),
     /// `request` came; request objects are not supported (OC-25).
     #[error("request objects are not supported")]
     RequestObject,
@@ -185,6 +192,7 @@ impl AuthorizationRequest {
             ui_locales: Vec::new(),
             resources,
             claims: ClaimsRequest::default(),
+            authorization_details: AuthorizationDetails::default(),
             dpop_jkt: None,
             pushed: None,
         }
@@ -257,6 +265,7 @@ impl AuthorizationRequest {
             ui_locales: words("ui_locales"),
             resources,
             claims: params.get("claims").map(ClaimsRequest::parse).transpose()?.unwrap_or_default(),
+            authorization_details: AuthorizationDetails::parameter(params)?.unwrap_or_default(),
             dpop_jkt: thumbprint(params)?,
             pushed: None,
         })
@@ -338,6 +347,8 @@ mod tests {
     #[case("&code_challenge=short&code_challenge_method=S256", Fault::ChallengeMalformed)]
     #[case("&dpop_jkt=short", Fault::ThumbprintMalformed)]
     #[case("&dpop_jkt=0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4J", Fault::ThumbprintMalformed)]
+    #[case("&authorization_details=%7B%7D", Fault::Details(DetailsFault::NotAnArray))]
+    #[case("&authorization_details=%5B%7B%7D%5D", Fault::Details(DetailsFault::NoType))]
     #[case("&request=x", Fault::RequestObject)]
     #[case("&request_uri=x", Fault::RequestUri)]
     #[case("&resource=relative", Fault::ResourceMalformed)]

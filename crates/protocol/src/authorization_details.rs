@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::json;
+use crate::{json, params::Params};
 
 /// The longest parameter that is read, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -76,9 +76,23 @@ impl AuthorizationDetails {
         items.into_iter().map(detail).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Reads the parameter `authorization_details`, which may be absent; an empty array counts as absent.
+    ///
+    /// # Errors
+    /// [`DetailsFault`].
+    pub fn parameter(params: &Params) -> Result<Option<Self>, DetailsFault> {
+        let details = params.get("authorization_details").map(Self::parse).transpose()?;
+        Ok(details.filter(|details| !details.is_empty()))
+    }
+
     /// Is nothing asked for?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Each detail.
@@ -120,6 +134,15 @@ impl AuthorizationDetail {
     pub fn with(mut self, name: &str, value: Value) -> Self {
         if name != "type" {
             self.members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// The same without one member; the `type` stays.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        if name != "type" {
+            self.members.remove(name);
         }
         self
     }

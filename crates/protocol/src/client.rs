@@ -50,6 +50,17 @@ wire_enum! {
         ClientSecretPost = "client_secret_post",
         /// Signed assertion (RFC 7523).
         PrivateKeyJwt = "private_key_jwt",
+        /// Certificate of a trusted authority (RFC 8705 §2.1).
+        TlsClientAuth = "tls_client_auth",
+        /// Certificate with a registered key (RFC 8705 §2.2).
+        SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
+    }
+}
+
+impl AuthMethod {
+    /// Whether it is by client certificate, so that it needs mutual TLS (RFC 8705 §2).
+    pub const fn is_by_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
     }
 }
 
@@ -254,6 +265,27 @@ pub struct ClientMetadata {
     /// Its access tokens are always bound to a key by DPoP (RFC 9449 §5.2).
     #[serde(skip_serializing_if = "is_false")]
     pub dpop_bound_access_tokens: bool,
+    /// Its access tokens are bound to its certificate (RFC 8705 §3.4).
+    #[serde(skip_serializing_if = "is_false")]
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// The subject of its certificate, in the text form of RFC 4514 (RFC 8705 §2.1.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A DNS name of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// An e-mail address of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// The types of authorization details that it may ask for (RFC 9396 §10, RAR-02).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types: Vec<String>,
     /// Its authorization requests are always pushed (RFC 9126 §6).
     #[serde(skip_serializing_if = "is_false")]
     pub require_pushed_authorization_requests: bool,

@@ -33,6 +33,9 @@ pub enum DeviceRequestFault {
     /// `resource` is no absolute URI without fragment (RI-01).
     #[error("resource is not an absolute URI without fragment")]
     ResourceMalformed,
+    /// `authorization_details` came. What somebody else's screen asks for must not be a payment.
+    #[error("devices may not ask for authorization_details")]
+    Details,
 }
 
 impl DeviceAuthorizationRequest {
@@ -48,6 +51,9 @@ impl DeviceAuthorizationRequest {
         let resources: Vec<String> = params.all("resource").map(str::to_owned).collect();
         if !resources.iter().all(|resource| is_resource_indicator(resource)) {
             return Err(DeviceRequestFault::ResourceMalformed);
+        }
+        if params.get("authorization_details").is_some() {
+            return Err(DeviceRequestFault::Details);
         }
         Ok(Self { scope: scope.map_err(|_| DeviceRequestFault::ScopeMalformed)?, resources })
     }

@@ -45,6 +45,8 @@ codes! {
     TemporarilyUnavailable = "temporarily_unavailable",
     /// RFC 8707 §2.
     InvalidTarget = "invalid_target",
+    /// RFC 9396 §5.
+    InvalidAuthorizationDetails = "invalid_authorization_details",
     /// OpenID Connect Core §3.1.2.6.
     LoginRequired = "login_required",
     /// OpenID Connect Core §3.1.2.6.

@@ -3,7 +3,10 @@
 //! The types of token are a closed list: those that this server issues. Whatever else a request names is
 //! refused here, so nothing behind has to ask what to do with a SAML assertion.
 
-use crate::{Scope, params::Params, secret::PresentedToken, token::TokenRequestFault as Fault};
+use crate::{
+    Scope, authorization_details::AuthorizationDetails, params::Params, secret::PresentedToken,
+    token::TokenRequestFault as Fault,
+};
 
 /// A type of token that can be exchanged or asked for (RFC 8693 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +56,8 @@ pub struct TokenExchangeRequest {
     pub targets: Vec<String>,
     /// `scope`, which can only narrow.
     pub scope: Option<Scope>,
+    /// `authorization_details`, which can only narrow (RFC 9396 §6).
+    pub details: Option<AuthorizationDetails>,
 }
 
 impl TokenExchangeRequest {
@@ -61,6 +66,7 @@ impl TokenExchangeRequest {
         params: &Params,
         scope: Option<Scope>,
         resources: Vec<String>,
+        details: Option<AuthorizationDetails>,
     ) -> Result<Self, Fault> {
         let typed = |token: &'static str, kind: &'static str| match (params.get(token), params.get(kind)) {
             (None, None) => Ok(None),
@@ -83,6 +89,7 @@ impl TokenExchangeRequest {
             requested: requested.map(|text| TokenType::parse("requested_token_type", text)).transpose()?,
             targets,
             scope,
+            details,
         })
     }
 }

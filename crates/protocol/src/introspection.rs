@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{ClientId, GrantId, Scope, params::Params};
+use crate::{ClientId, GrantId, Scope, authorization_details::AuthorizationDetails, params::Params};
 
 /// An introspection request; the resource server's credentials were taken off before.
 #[derive(Clone, Debug)]
@@ -88,6 +88,9 @@ pub struct ActiveToken {
     /// The roles that the scopes give at this audience.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// What exactly it allows at this audience (RFC 9396 §9.2, RAR-05).
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
     /// Who acts for the person, after a token exchange (RFC 8693 §4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<serde_json::Value>,

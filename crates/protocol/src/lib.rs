@@ -25,6 +25,7 @@ pub mod id;
 pub mod introspection;
 pub mod json;
 pub mod logout;
+pub mod members;
 pub mod params;
 pub mod pkce;
 pub mod provider;

@@ -10,6 +10,23 @@ use crate::{
     client::{AuthMethod, GrantType, ResponseMode, ResponseType},
 };
 
+/// Where clients that show a certificate find the endpoints (RFC 8705 §5).
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointAliases {
+    /// RFC 6749 §3.2.
+    pub token_endpoint: String,
+    /// RFC 9126.
+    pub pushed_authorization_request_endpoint: String,
+    /// RFC 7009.
+    pub revocation_endpoint: String,
+    /// RFC 7662.
+    pub introspection_endpoint: String,
+    /// RFC 8628.
+    pub device_authorization_endpoint: String,
+    /// OpenID Connect Core §5.3.
+    pub userinfo_endpoint: String,
+}
+
 /// The document that both well-known paths serve (F2-06).
 #[derive(Clone, Debug, Serialize)]
 pub struct ProviderMetadata {
@@ -47,12 +64,21 @@ pub struct ProviderMetadata {
     pub require_pushed_authorization_requests: bool,
     /// RFC 9449 §5.1 (DP-10).
     pub dpop_signing_alg_values_supported: Vec<&'static str>,
+    /// RFC 8705 §3.3; said only where clients can show certificates (MT-06).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// RFC 8705 §5; only where clients that show certificates have a host of their own (MT-07).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls_endpoint_aliases: Option<EndpointAliases>,
     /// RFC 7591 §3; only where registration is switched on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<String>,
     /// Client ID Metadata Documents §5; said only where it is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id_metadata_document_supported: Option<bool>,
+    /// RFC 9396 §10; only where types are declared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types_supported: Vec<String>,
     /// The catalogue of scopes.
     pub scopes_supported: Vec<String>,
     /// Each for clients that registered it.

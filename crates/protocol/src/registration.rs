@@ -5,16 +5,13 @@
 //! server has never heard of, and they are ignored (RFC 7591 §2); `null` and an empty text say nothing.
 //! Members are read one by one, so that a refusal names the one that is wrong.
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, Visitor},
-    forward_to_deserialize_any,
-};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
     client::{AuthMethod, ClientMetadata},
     json,
+    members::names_of,
     secret::ClientSecret,
 };
 
@@ -161,36 +158,7 @@ fn metadata(members: &Map<String, Value>) -> Result<ClientMetadata, Registration
 
 /// The names of the members that this server knows.
 pub fn known_members() -> &'static [&'static str] {
-    let mut names: &'static [&'static str] = &[];
-    let reading = ClientMetadata::deserialize(Names(&mut names));
-    debug_assert!(reading.is_err(), "names are asked for, nothing is read");
-    names
-}
-
-/// A reader of nothing that keeps the names which a type wants to read.
-struct Names<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Names<'_> {
-    type Error = de::value::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(de::Error::custom("only names are asked for"))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        *self.0 = fields;
-        self.deserialize_any(visitor)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
+    names_of::<ClientMetadata>()
 }
 
 /// What a client is told about itself (RFC 7591 §3.2.1, RFC 7592 §3).

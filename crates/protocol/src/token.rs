@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Scope,
+    authorization_details::{AuthorizationDetails, DetailsFault},
     client::GrantType,
     exchange::{JwtBearerRequest, TokenExchangeRequest},
     params::Params,
@@ -49,6 +50,8 @@ pub struct CodeRequest {
     pub code_verifier: Option<CodeVerifierText>,
     /// `resource` indicators, which can only narrow (RFC 8707 §2.2).
     pub resources: Vec<String>,
+    /// `authorization_details`, which can only narrow (RFC 9396 §6).
+    pub details: Option<AuthorizationDetails>,
 }
 
 /// The members of a refresh.
@@ -60,6 +63,8 @@ pub struct RefreshRequest {
     pub scope: Option<Scope>,
     /// `resource` indicators, which can only narrow.
     pub resources: Vec<String>,
+    /// `authorization_details`, which can only narrow (RFC 9396 §6).
+    pub details: Option<AuthorizationDetails>,
 }
 
 /// The members of a client credentials request.
@@ -69,6 +74,8 @@ pub struct ClientCredentialsRequest {
     pub scope: Option<Scope>,
     /// `resource` indicators.
     pub resources: Vec<String>,
+    /// `authorization_details`.
+    pub details: Option<AuthorizationDetails>,
 }
 
 /// What is wrong with the form of a token request.
@@ -89,6 +96,12 @@ pub enum TokenRequestFault {
     /// `resource` is no absolute URI without fragment (RI-01).
     #[error("resource is not an absolute URI without fragment")]
     ResourceMalformed,
+    /// `authorization_details` is no array of typed objects (RAR-01).
+    #[error(transparent)]
+    Details(#[from] DetailsFault),
+    /// `authorization_details` beside a grant that never has any.
+    #[error("this grant type takes no authorization_details")]
+    DetailsUnexpected,
     /// A type of token that this server does not take or make there (TX-01).
     #[error("{0} is not a type of token that can be exchanged here")]
     TokenTypeUnknown(&'static str),
@@ -111,24 +124,30 @@ impl TokenRequest {
             return Err(Fault::ResourceMalformed);
         }
         let scope = params.get("scope").map(str::parse).transpose().map_err(|_| Fault::ScopeMalformed);
+        let details = AuthorizationDetails::parameter(params)?;
+        if details.is_some() && matches!(grant_type, GrantType::JwtBearer | GrantType::DeviceCode) {
+            return Err(Fault::DetailsUnexpected);
+        }
         Ok(match grant_type {
             GrantType::AuthorizationCode => Self::AuthorizationCode(CodeRequest {
                 code: AuthorizationCode::new(required("code")?),
                 redirect_uri: params.get("redirect_uri").map(str::to_owned),
                 code_verifier: params.get("code_verifier").map(CodeVerifierText::new),
                 resources,
+                details,
             }),
             GrantType::RefreshToken => Self::RefreshToken(RefreshRequest {
                 refresh_token: RefreshToken::new(required("refresh_token")?),
                 scope: scope?,
                 resources,
+                details,
             }),
             GrantType::ClientCredentials => {
-                Self::ClientCredentials(ClientCredentialsRequest { scope: scope?, resources })
+                Self::ClientCredentials(ClientCredentialsRequest { scope: scope?, resources, details })
             }
-            GrantType::TokenExchange => {
-                Self::TokenExchange(Box::new(TokenExchangeRequest::parse(params, scope?, resources)?))
-            }
+            GrantType::TokenExchange => Self::TokenExchange(Box::new(TokenExchangeRequest::parse(
+                params, scope?, resources, details,
+            )?)),
             GrantType::JwtBearer => Self::JwtBearer(JwtBearerRequest {
                 assertion: PresentedToken::new(required("assertion")?),
                 scope: scope?,
@@ -162,6 +181,16 @@ pub struct Confirmation {
     /// The thumbprint of a DPoP key, in base64url (RFC 9449 §6.1).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jkt: Option<String>,
+    /// The thumbprint of a certificate, in base64url (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none", default)]
+    pub x5t_s256: Option<String>,
+}
+
+impl Confirmation {
+    /// `token_type` of a token that is bound like that: only DPoP has a scheme of its own (RFC 9449 §5).
+    pub fn token_type(bound: Option<&Self>) -> &'static str {
+        if bound.is_some_and(|bound| bound.jkt.is_some()) { "DPoP" } else { "Bearer" }
+    }
 }
 
 /// A successful answer of the token endpoint (RFC 6749 §5.1). Sent with `no-store` (BCP-18).
@@ -175,6 +204,9 @@ pub struct TokenResponse {
     pub expires_in: i64,
     /// The scope that was granted.
     pub scope: Scope,
+    /// What exactly was granted, enriched maybe (RFC 9396 §7, RAR-03).
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
     /// What was issued; only in the answer to a token exchange (RFC 8693 §2.2.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_token_type: Option<&'static str>,
@@ -203,6 +235,14 @@ mod tests {
     #[case("code=c", TokenRequestFault::Missing("grant_type"))]
     #[case("grant_type=authorization_code&code=a&code=b", TokenRequestFault::Repeated("code".into()))]
     #[case("grant_type=client_credentials&scope=%22", TokenRequestFault::ScopeMalformed)]
+    #[case(
+        "grant_type=client_credentials&authorization_details=x",
+        TokenRequestFault::Details(DetailsFault::NotJson)
+    )]
+    #[case(
+        "grant_type=urn:ietf:params:oauth:grant-type:device_code&authorization_details=%5B%7B%22type%22:%22a%22%7D%5D",
+        TokenRequestFault::DetailsUnexpected
+    )]
     fn f2_07_o21_04_refused_forms(#[case] body: &str, #[case] fault: TokenRequestFault) {
         assert_eq!(parse(body), Err(fault));
     }

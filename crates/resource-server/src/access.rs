@@ -116,7 +116,9 @@ impl Access {
         }
         let strong =
             self.acr_values.is_empty() || token.acr.as_ref().is_some_and(|acr| self.acr_values.contains(acr));
-        let recent = self.max_age.is_none_or(|age| token.auth_time.is_some_and(|at| now <= at + age));
+        let recent = self
+            .max_age
+            .is_none_or(|age| token.auth_time.is_some_and(|at| now.signed_duration_since(at) <= age));
         if strong && recent {
             return Ok(());
         }

@@ -3,9 +3,13 @@
 //! Nothing is fetched before the first token arrives, and a failed look-up is tried again with the next one,
 //! so an API may start before its issuer. Keys are fetched anew every ten minutes, and once when a token
 //! names a key that is not among them; strangers who invent key names can't make us fetch more often than
-//! every ten seconds. Many requests at once cause one fetch.
+//! every ten seconds. Many requests at once cause one fetch, and while it lasts the keys that are known go on
+//! counting: a slow issuer delays only tokens whose key nobody knows.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::{Digest, JoseFault, KeySet, OwnTokenFault, PublicKey, digest::sha256, own::verify_access_token};
@@ -47,27 +51,32 @@ enum IssuerFault {
     OtherIssuer(String),
     #[error("the metadata names no introspection endpoint")]
     NoIntrospection,
+    #[error("the metadata of an https issuer names {0}, which is not https")]
+    Downgrade(String),
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Metadata {
     issuer: String,
     jwks_uri: String,
     introspection_endpoint: Option<String>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Known {
-    metadata: Option<Metadata>,
+    metadata: Option<Arc<Metadata>>,
+    /// And when they were fetched.
     keys: Option<(Arc<KeySet>, DateTime<Utc>)>,
-    tried: Option<DateTime<Utc>>,
 }
 
 /// The issuer, as a resource server knows it.
 pub struct Issuer {
     config: Config,
     http: reqwest::Client,
-    known: Mutex<Known>,
+    /// Locked for a moment only.
+    known: RwLock<Known>,
+    /// When the keys were last asked for. Locked while they are.
+    tried: Mutex<Option<DateTime<Utc>>>,
     answers: Option<Cache<Digest, Arc<Map<String, Value>>>>,
 }
 
@@ -81,7 +90,8 @@ impl Issuer {
         let answers = (!config.introspection_cache.is_zero()).then(|| {
             Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(config.introspection_cache).build()
         });
-        Ok(Self { http: builder.timeout(PATIENCE).build()?, known: Mutex::default(), answers, config })
+        let http = builder.timeout(PATIENCE).build()?;
+        Ok(Self { http, known: RwLock::default(), tried: Mutex::default(), answers, config })
     }
 
     /// What a token says.
@@ -94,7 +104,11 @@ impl Issuer {
             if self.config.introspection.is_none() {
                 return Err(TokenFault::Unverified.into());
             }
-            return Ok(AccessToken::read(self.introspect(token).await?, issuer, audience, now)?);
+            let answer = self.introspect(token).await?;
+            if !is_access_token(&answer) {
+                return Err(TokenFault::Unverified.into());
+            }
+            return Ok(AccessToken::read(answer, issuer, audience, now)?);
         }
         let claims = self.verify(token, now).await?;
         if self.config.introspection.is_some() {
@@ -125,45 +139,70 @@ impl Issuer {
     /// The keys, fetched again when those that are known are older than `at_most_old`. If a fetch fails, they
     /// go on counting: an issuer that restarts does not take the API down with it.
     async fn keys(&self, at_most_old: TimeDelta, now: DateTime<Utc>) -> Result<Arc<KeySet>, IssuerFault> {
-        // Held across the fetch, so that many requests at once cause one.
-        let mut known = self.known.lock().await;
         let younger = |than: TimeDelta, then: DateTime<Utc>| now.signed_duration_since(then) < than;
-        if let Some((keys, fetched)) = &known.keys
-            && (younger(at_most_old, *fetched)
-                || known.tried.is_some_and(|tried| younger(REFETCH_AT_MOST_EVERY, tried)))
+        let fresh = |keys: &Option<(Arc<KeySet>, DateTime<Utc>)>| {
+            keys.as_ref().filter(|(_, fetched)| younger(at_most_old, *fetched)).map(|(keys, _)| keys.clone())
+        };
+        let known = self.known().keys;
+        if let Some(keys) = fresh(&known) {
+            return Ok(keys);
+        }
+        let mut tried = match (&known, self.tried.try_lock()) {
+            (_, Ok(tried)) => tried,
+            // Somebody is fetching. Who only wants younger keys does not wait for that.
+            (Some((keys, _)), Err(_)) if at_most_old > TimeDelta::zero() => return Ok(keys.clone()),
+            _ => self.tried.lock().await,
+        };
+        let known = self.known().keys;
+        if let Some(keys) = fresh(&known) {
+            return Ok(keys);
+        }
+        if let Some((keys, _)) = &known
+            && tried.is_some_and(|tried| younger(REFETCH_AT_MOST_EVERY, tried))
         {
             return Ok(keys.clone());
         }
-        known.tried = Some(now);
-        match (self.fetch_keys(&mut known).await, &mut known.keys) {
-            (Ok(keys), slot) => {
+        *tried = Some(now);
+        match (self.fetch_keys().await, known) {
+            (Ok(keys), _) => {
                 let keys = Arc::new(keys);
-                *slot = Some((keys.clone(), now));
+                self.learn(|known| known.keys = Some((keys.clone(), now)));
                 Ok(keys)
             }
             (Err(fault), Some((keys, _))) => {
                 tracing::warn!(%fault, "the issuer's keys could not be fetched anew");
-                Ok(keys.clone())
+                // Perhaps they have moved.
+                self.learn(|known| known.metadata = None);
+                Ok(keys)
             }
             (Err(fault), None) => Err(fault),
         }
     }
 
-    async fn fetch_keys(&self, known: &mut Known) -> Result<KeySet, IssuerFault> {
+    fn known(&self) -> Known {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    async fn fetch_keys(&self) -> Result<KeySet, IssuerFault> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<Value>,
         }
-        let metadata = self.metadata(known).await?;
+        let metadata = self.metadata().await?;
         let set: Set = json(self.http.get(&metadata.jwks_uri)).await?;
         // An issuer may publish keys that are not understood here (RFC 7517 §5).
         Ok(KeySet::new(set.keys.iter().filter_map(|key| PublicKey::from_value(key).ok()).collect()))
     }
 
-    /// Discovery (RFC 8414 §3); the document must be about the issuer that was asked (§3.3).
-    async fn metadata(&self, known: &mut Known) -> Result<Metadata, IssuerFault> {
-        if let Some(metadata) = &known.metadata {
-            return Ok(metadata.clone());
+    /// Discovery (OpenID Connect Discovery §4); the document must be about the issuer that was asked (RFC 8414
+    /// §3.3), and an issuer on https must not send us elsewhere in the clear.
+    async fn metadata(&self) -> Result<Arc<Metadata>, IssuerFault> {
+        if let Some(metadata) = self.known().metadata {
+            return Ok(metadata);
         }
         let issuer = self.config.issuer.trim_end_matches('/');
         let metadata: Metadata =
@@ -171,7 +210,13 @@ impl Issuer {
         if metadata.issuer != self.config.issuer {
             return Err(IssuerFault::OtherIssuer(metadata.issuer));
         }
-        known.metadata = Some(metadata.clone());
+        for endpoint in metadata.introspection_endpoint.iter().chain([&metadata.jwks_uri]) {
+            if issuer.starts_with("https://") && !endpoint.starts_with("https://") {
+                return Err(IssuerFault::Downgrade(endpoint.clone()));
+            }
+        }
+        let metadata = Arc::new(metadata);
+        self.learn(|known| known.metadata = Some(metadata.clone()));
         Ok(metadata)
     }
 
@@ -194,11 +239,8 @@ impl Issuer {
     }
 
     async fn ask(&self, token: &str) -> Result<Map<String, Value>, IssuerFault> {
-        let metadata = {
-            let mut known = self.known.lock().await;
-            self.metadata(&mut known).await?
-        };
-        let endpoint = metadata.introspection_endpoint.ok_or(IssuerFault::NoIntrospection)?;
+        let metadata = self.metadata().await?;
+        let endpoint = metadata.introspection_endpoint.as_deref().ok_or(IssuerFault::NoIntrospection)?;
         let Some((id, secret)) = &self.config.introspection else {
             return Err(IssuerFault::NoIntrospection);
         };
@@ -242,7 +284,17 @@ fn unavailable(fault: IssuerFault) -> Refusal {
     Refusal::IssuerUnavailable
 }
 
+/// Some issuers answer `active` about refresh tokens too; those are not for an API (RFC 9700 §4.14).
+fn is_access_token(answer: &Map<String, Value>) -> bool {
+    let bearer_or_dpop = |kind: &str| ["bearer", "dpop"].iter().any(|known| kind.eq_ignore_ascii_case(known));
+    answer.get("token_type").is_none_or(|kind| kind.as_str().is_some_and(bearer_or_dpop))
+}
+
 /// Whether this is a JWT at all, or an opaque token that only its issuer can read.
 fn looks_like_jwt(token: &str) -> bool {
     token.split('.').count() == 3 && token.starts_with("ey")
 }
+
+#[cfg(test)]
+#[path = "issuer_tests.rs"]
+mod tests;

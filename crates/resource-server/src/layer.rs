@@ -8,7 +8,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use chrono::{DateTime, Utc};
 use http::{HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
@@ -64,7 +63,7 @@ where
         let waiting = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
-            let now = now();
+            let now = server.now();
             let (mut parts, body) = request.into_parts();
             let nonce = server.nonce(now);
             match server.judge(&parts, &access, now).await {
@@ -83,15 +82,6 @@ where
             }
         })
     }
-}
-
-/// The one place where this crate reads the clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this crate stands alone in an API's process: nobody injects a clock"
-)]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }
 
 #[cfg(test)]

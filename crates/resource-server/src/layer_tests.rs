@@ -8,6 +8,7 @@ use std::sync::{
 
 use axum::{Extension, Form, Json, Router, body::Body, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, Response, StatusCode};
 use jose::{Algorithm, KeySet, PrivateKey, SigningKey, digest::sha256};
 use serde_json::{Value, json};
@@ -17,6 +18,10 @@ use super::*;
 use crate::{AccessToken, ClientCertificate, Config};
 
 const API: &str = "https://api.example";
+
+fn now() -> DateTime<Utc> {
+    crate::Clock::default().now()
+}
 
 struct Issuer {
     url: String,
@@ -211,6 +216,41 @@ async fn dp_14_nonces_are_of_this_server_and_come_with_every_answer() {
     let answer = protected.oneshot(request("DPoP", &bound, Some(&again))).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.headers().contains_key("dpop-nonce"));
+
+    // Another process of the same API takes it only if the two share the key.
+    let proof = proof(&key, &bound, |claims| (claims["nonce"], claims["jti"]) = (json!(nonce), json!("p2")));
+    let sent = || [request("DPoP", &bound, Some(&proof))];
+    assert_eq!(ask(issuer.config().with_nonces(), sent()).await[0].status(), StatusCode::UNAUTHORIZED);
+    let shared = || issuer.config().with_shared_nonces([7; 32]);
+    let nonce = ResourceServer::new(shared()).unwrap().nonce(now()).unwrap();
+    let proof = self::proof(&key, &bound, |claims| claims["nonce"] = json!(nonce));
+    assert_eq!(ask(shared(), [request("DPoP", &bound, Some(&proof))]).await[0].status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn su_01_a_route_that_has_read_the_call_may_still_ask_for_more() {
+    let issuer = Issuer::start().await;
+    let server = ResourceServer::new(issuer.config()).unwrap();
+    let pay = |Extension(token): Extension<AccessToken>| async move {
+        match token.demand(&Access::any().acr(&["stronger"]), now()) {
+            Ok(()) => Response::new(Body::empty()),
+            Err(lacking) => crate::Refusal::from(lacking).response(Some(token.scheme()), None),
+        }
+    };
+    let app: Router = Router::new().route("/accounts", get(pay)).layer(server.require(Access::any()));
+    let key = SigningKey::new(&PrivateKey::generate(Algorithm::Es256).unwrap()).unwrap();
+    let jkt = key.public().thumbprint().to_string();
+    let bound = issuer.token(|claims| claims["cnf"] = json!({ "jkt": jkt }));
+    for (request, scheme) in [
+        (request("Bearer", &issuer.token(|_| {}), None), "Bearer"),
+        (request("DPoP", &bound, Some(&proof(&key, &bound, |_| {}))), "DPoP"),
+    ] {
+        let answer = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        let expected = format!("{scheme} error=\"insufficient_user_authentication\"");
+        assert!(error(&answer).starts_with(&expected), "{}", error(&answer));
+        assert!(error(&answer).contains("acr_values=\"stronger\""));
+    }
 }
 
 #[tokio::test]

@@ -24,10 +24,11 @@
 //! 4. [`access`]: the token allows this call: scope, roles, authorization details, and how and when the
 //!    person signed in.
 //!
-//! Each step but the second is a pure function.
+//! Each step but the second is a pure function. The guide is `docs/resource-server.md`.
 
 pub mod access;
 pub mod binding;
+mod clock;
 pub mod issuer;
 mod layer;
 pub mod presented;
@@ -35,8 +36,14 @@ pub mod refusal;
 mod server;
 pub mod token;
 
+/// The examples of the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/resource-server.md")]
+struct Guide;
+
 pub use access::Access;
 pub use binding::ClientCertificate;
+pub use clock::Clock;
 pub use layer::{Protect, Protected};
 pub use refusal::Refusal;
 pub use server::{Config, ConfigFault, ResourceServer};

@@ -2,6 +2,9 @@
 
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
+/// The longest token that is looked at, in bytes; the limit of a JWT too (JO-01).
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
 /// The scheme under which the token came (RFC 6750 §2.1, RFC 9449 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -62,10 +65,14 @@ pub fn presented<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<Presented<'a>,
         return Err(PresentationFault::Absent);
     };
     let token = token.trim_start_matches(' ');
-    if token.is_empty() || token.contains([' ', ',']) {
-        return Err(PresentationFault::Malformed);
-    }
-    Ok(Presented { scheme, token, proof })
+    if is_token(token) { Ok(Presented { scheme, token, proof }) } else { Err(PresentationFault::Malformed) }
+}
+
+/// `b64token` (RFC 6750 §2.1), which both schemes take.
+fn is_token(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !body.is_empty() && token.len() <= MAX_TOKEN_BYTES && body.bytes().all(allowed)
 }
 
 fn one<'a>(
@@ -103,7 +110,8 @@ mod tests {
         let headers = sent(&[("authorization", "bEARER abc")]);
         let expected = Presented { scheme: Scheme::Bearer, token: "abc", proof: None };
         assert_eq!(presented(&headers, &at("/?page=2")), Ok(expected));
-        let table: [(Sent<'_>, &str, PresentationFault); 9] = [
+        let long = format!("Bearer {}", "a".repeat(MAX_TOKEN_BYTES + 1));
+        let table: [(Sent<'_>, &str, PresentationFault); 13] = [
             (&[("authorization", "Bearer abc")], "/?access_token=abc", PresentationFault::InQuery),
             (&[], "/?a=b&access%5Ftoken=abc", PresentationFault::InQuery),
             (
@@ -115,6 +123,10 @@ mod tests {
             (&[("authorization", "Bearer ")], "/", PresentationFault::Malformed),
             (&[("authorization", "Bearer a b")], "/", PresentationFault::Malformed),
             (&[("authorization", "Bearer a,DPoP a")], "/", PresentationFault::Malformed),
+            (&[("authorization", "Bearer \ta")], "/", PresentationFault::Malformed),
+            (&[("authorization", "Bearer a=b")], "/", PresentationFault::Malformed),
+            (&[("authorization", "Bearer ==")], "/", PresentationFault::Malformed),
+            (&[("authorization", &long)], "/", PresentationFault::Malformed),
             (&[("authorization", "Basic YTpi")], "/", PresentationFault::Absent),
             (&[], "/", PresentationFault::Absent),
         ];

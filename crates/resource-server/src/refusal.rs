@@ -75,12 +75,22 @@ impl Refusal {
         })
     }
 
-    /// The answer. `scheme` is how the token came; without one both are offered. Everything that is said
-    /// to the client is fixed text or the route's own demand, never what the client sent.
+    /// What the client is told. Fixed text, or the route's own demand: nothing that the client sent comes
+    /// back, not even what is wrong with the inside of its proof.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match self {
+            Self::Proof(DpopFault::Jose(_) | DpopFault::Key(_) | DpopFault::Claim(_)) => {
+                "the proof is not a DPoP proof with an acceptable key and algorithm".to_owned()
+            }
+            told => told.to_string(),
+        }
+    }
+
+    /// The answer. `scheme` is how the token came; without one both are offered.
     #[must_use]
     pub fn response<B: From<String>>(&self, scheme: Option<Scheme>, nonce: Option<&str>) -> Response<B> {
-        let body =
-            json!({ "error": self.code().unwrap_or("unauthorized"), "error_description": self.to_string() });
+        let body = json!({ "error": self.code().unwrap_or("unauthorized"), "error_description": self.description() });
         let mut response = Response::new(B::from(body.to_string()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -113,7 +123,7 @@ impl Refusal {
         let mut parts = Vec::new();
         if let Some(code) = self.code() {
             parts.push(format!("error=\"{code}\""));
-            parts.push(format!("error_description=\"{}\"", self.to_string().replace(['"', '\\'], "'")));
+            parts.push(format!("error_description=\"{}\"", self.description().replace(['"', '\\'], "'")));
         }
         match self {
             Self::Lacking(Lacking::Scope(scopes)) => parts.push(format!("scope=\"{}\"", scopes.join(" "))),
@@ -169,5 +179,17 @@ mod tests {
         assert_eq!(status, 403);
         assert!(found[0].ends_with(", scope=\"a b\""), "{found:?}");
         assert_eq!(challenges(&Refusal::IssuerUnavailable, None), (503, vec![]));
+    }
+
+    #[test]
+    fn dp_13_nothing_of_a_proof_comes_back() {
+        let fault = DpopFault::Jose(jose::JoseFault::Algorithm("x\"\u{7f} é".into()));
+        let (status, found) = challenges(&fault.into(), Some(Scheme::Dpop));
+        assert_eq!(status, 401);
+        assert_eq!(
+            found,
+            ["DPoP error=\"invalid_dpop_proof\", error_description=\"the proof is not a DPoP proof with an \
+                acceptable key and algorithm\", algs=\"PS256 ES256 EdDSA\""]
+        );
     }
 }

@@ -5,12 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use http::request::Parts;
 use jose::{DpopPolicy, Nonces, Unreplayed, VerifiedDpop, verify_dpop};
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
-    Access, ClientCertificate, binding,
+    Access, ClientCertificate, Clock, binding,
     issuer::Issuer,
     layer::Protect,
     presented::{Presented, Scheme, presented},
@@ -32,7 +32,15 @@ pub struct Config {
     pub(crate) introspection: Option<(String, Zeroizing<String>)>,
     pub(crate) introspection_cache: Duration,
     pub(crate) bound_only: bool,
-    pub(crate) nonces: bool,
+    pub(crate) nonces: Option<NonceKey>,
+    pub(crate) clock: Clock,
+}
+
+/// Where the key of the nonces comes from.
+#[derive(Clone)]
+pub(crate) enum NonceKey {
+    Drawn,
+    Shared(Zeroizing<[u8; 32]>),
 }
 
 impl Config {
@@ -47,7 +55,8 @@ impl Config {
             introspection: None,
             introspection_cache: Duration::ZERO,
             bound_only: false,
-            nonces: false,
+            nonces: None,
+            clock: Clock::default(),
         }
     }
 
@@ -83,10 +92,25 @@ impl Config {
     }
 
     /// Demands a nonce of this server in every proof (RFC 9449 §9). The nonces of one process count in no
-    /// other.
+    /// other; where several share an address, say [`with_shared_nonces`](Self::with_shared_nonces).
     #[must_use]
-    pub const fn with_nonces(mut self) -> Self {
-        self.nonces = true;
+    pub fn with_nonces(mut self) -> Self {
+        self.nonces = Some(NonceKey::Drawn);
+        self
+    }
+
+    /// Demands a nonce in every proof, one that every process with this key hands out and takes. The key is
+    /// a secret of 32 random bytes, of this API alone: the authorization server has its own nonces (DP-14).
+    #[must_use]
+    pub fn with_shared_nonces(mut self, key: [u8; 32]) -> Self {
+        self.nonces = Some(NonceKey::Shared(Zeroizing::new(key)));
+        self
+    }
+
+    /// Reads the time from this clock instead of the machine's, for tests.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 }
@@ -122,6 +146,7 @@ struct Inner {
     url: String,
     bound_only: bool,
     issuer: Issuer,
+    clock: Clock,
     nonces: Option<Nonces>,
     /// The proofs of the last minutes. Each process has its own: a proof that is replayed at another one
     /// within a minute, by somebody who could read it, is stopped by nonces or by one address per client.
@@ -137,19 +162,28 @@ impl ResourceServer {
         if !Url::parse(&config.url).is_ok_and(|url| url.has_host()) {
             return Err(ConfigFault::Url(config.url));
         }
-        let nonces = if config.nonces {
-            let mut key = Zeroizing::new([0; 32]);
-            fill(&mut key)?;
-            Some(Nonces::new(vec![key], "resource server"))
-        } else {
-            None
+        let key = match config.nonces.clone() {
+            None => None,
+            Some(NonceKey::Shared(key)) => Some(key),
+            Some(NonceKey::Drawn) => {
+                let mut key = Zeroizing::new([0; 32]);
+                fill(&mut key)?;
+                Some(key)
+            }
         };
+        let nonces = key.map(|key| Nonces::new(vec![key], "resource server"));
         Ok(Self(Arc::new(Inner {
             url: config.url.trim_end_matches('/').to_owned(),
             bound_only: config.bound_only,
+            clock: config.clock.clone(),
             issuer: Issuer::new(config)?,
             nonces,
-            seen: Cache::builder().max_capacity(MAX_PROOFS).time_to_live(REPLAY_WINDOW).build(),
+            seen: Cache::builder()
+                .max_capacity(MAX_PROOFS)
+                .time_to_live(REPLAY_WINDOW)
+                // When it is full the oldest goes; a new proof is never the one that is not remembered.
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         })))
     }
 
@@ -218,6 +252,12 @@ impl ResourceServer {
     fn first_use(&self, proof: Unreplayed<VerifiedDpop>) -> Result<VerifiedDpop, Refusal> {
         let first = self.0.seen.entry(*proof.digest().as_bytes()).or_insert(()).is_fresh();
         proof.confirm(u64::from(first)).map_err(|_| Refusal::Replayed)
+    }
+
+    /// The time of its clock.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
     }
 
     /// The nonce that clients shall use now, if there is one.

@@ -7,6 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::{
+    access::{Access, Lacking},
+    presented::Scheme,
+};
+
 /// Clocks of two machines may differ this much.
 const SKEW: TimeDelta = TimeDelta::seconds(10);
 
@@ -56,6 +61,8 @@ pub struct AccessToken {
     pub subject: String,
     /// The client that it was issued to.
     pub client_id: String,
+    /// Its identifier (`jti`); a JWT always has one (RFC 9068 §2.2).
+    pub id: Option<String>,
     /// What it may do (RFC 6749 §3.3).
     pub scope: BTreeSet<String>,
     /// The roles that the person holds, as far as the scopes give them.
@@ -90,6 +97,7 @@ struct Members {
     aud: OneOrMany,
     sub: String,
     client_id: String,
+    jti: Option<String>,
     exp: i64,
     nbf: Option<i64>,
     #[serde(default)]
@@ -139,16 +147,22 @@ impl AccessToken {
         }
         let time = |seconds| DateTime::from_timestamp(seconds, 0).ok_or(TokenFault::Incomplete);
         let expires_at = time(read.exp)?;
-        if now >= expires_at + SKEW {
+        if now - SKEW >= expires_at {
             return Err(TokenFault::Expired);
         }
         if read.nbf.map(time).transpose()?.is_some_and(|begin| begin > now + SKEW) {
             return Err(TokenFault::NotYetValid);
         }
-        let (jkt, x5t_s256) = read.cnf.map_or((None, None), |cnf| (cnf.jkt, cnf.x5t_s256));
+        let (jkt, x5t_s256) = match read.cnf {
+            // Bound to nothing that it names.
+            Some(Confirmation { jkt: None, x5t_s256: None }) => return Err(TokenFault::Incomplete),
+            Some(Confirmation { jkt, x5t_s256 }) => (jkt, x5t_s256),
+            None => (None, None),
+        };
         Ok(Self {
             subject: read.sub,
             client_id: read.client_id,
+            id: read.jti,
             scope: read.scope.split(' ').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             roles: read.roles,
             authorization_details: read.authorization_details,
@@ -165,6 +179,22 @@ impl AccessToken {
     #[must_use]
     pub fn is_for_a_person(&self) -> bool {
         self.subject != self.client_id
+    }
+
+    /// Judges the token by what a call turns out to need, once the route has read what is asked: an amount
+    /// may demand a step-up (RFC 9470). [`Refusal::response`](crate::Refusal::response) is the answer.
+    ///
+    /// # Errors
+    /// The first thing that is [`Lacking`].
+    pub fn demand(&self, access: &Access, now: DateTime<Utc>) -> Result<(), Lacking> {
+        access.judge(self, now)
+    }
+
+    /// The scheme under which it came, for challenges: a token that is bound to a key comes as `DPoP`, and
+    /// every other as `Bearer` (RFC 9449 §7.1).
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        if self.jkt.is_some() { Scheme::Dpop } else { Scheme::Bearer }
     }
 
     /// The authorization details of one type (RFC 9396 §2).
@@ -212,6 +242,8 @@ pub(crate) mod tests {
     fn f2_38_issuer_audience_and_time_are_checked() {
         assert!(token(&json!({})).is_ok());
         assert!(token(&json!({"aud": ["https://other.example", "https://api.example"]})).is_ok());
+        // The last second that a calendar has.
+        assert!(token(&json!({"exp": DateTime::<Utc>::MAX_UTC.timestamp()})).is_ok());
         let table = [
             (json!({"iss": "https://evil.example"}), TokenFault::Issuer),
             (json!({"aud": "https://other.example"}), TokenFault::Audience),
@@ -226,6 +258,7 @@ pub(crate) mod tests {
             (json!({"nbf": NOW + 11}), TokenFault::NotYetValid),
             (json!({"cnf": {"x5u": "https://id.example"}}), TokenFault::Incomplete),
             (json!({"cnf": "jkt"}), TokenFault::Incomplete),
+            (json!({"cnf": {}}), TokenFault::Incomplete),
             (json!({"authorization_details": {"type": "payment"}}), TokenFault::Incomplete),
         ];
         for (change, fault) in table {

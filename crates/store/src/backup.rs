@@ -240,6 +240,7 @@ impl Store {
         let declared = self.clients().await?.len()
             + self.scopes().await?.len()
             + self.resource_servers().await?.len()
+            + self.detail_types().await?.len()
             + self.roles().await?.len()
             + self.signing_keys().await?.len();
         self.changes().await?;
@@ -258,6 +259,7 @@ impl Store {
             for user in &page {
                 self.totp(user.id).await?;
                 self.recovery_codes_left(user.id).await?;
+                self.accounts_of(user.id).await?;
             }
             read += counted(page.len(), tick);
             let Some(last) = page.last() else { break };
@@ -368,9 +370,10 @@ async fn run(tx: &mut Transaction<'static, Postgres>, sql: String) -> Result<()>
 }
 
 impl Tx {
-    /// Ends everything that was issued and is still alive at `at`: sessions, grants with what is below
-    /// them, tokens of clients' own, open authorizations; and lets no one-time password of step
-    /// `totp_step` or before count. Consents too, if `consents`.
+    /// Ends everything that was issued and is still alive at `at`: sessions, whose clients are going to be
+    /// told, grants with what is below them, tokens of clients' own, open authorizations, pushed ones and
+    /// those of devices, ways to upstream providers; and lets no one-time password of step `totp_step` or
+    /// before count. Consents too, if `consents`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -380,10 +383,18 @@ impl Tx {
         totp_step: i64,
         consents: bool,
     ) -> Result<Ended> {
+        let moment = at;
         let at = at.us();
         change!(self, statement::PASS_TOTP_STEPS, totp_step)?;
+        for statement in
+            [statement::END_UPSTREAM_ATTEMPTS, statement::END_PUSHED_REQUESTS, statement::END_DEVICE_CODES]
+        {
+            self.end(statement, at).await?;
+        }
+        let sessions = self.end(statement::END_SESSIONS, at).await?;
+        self.tell_of_all(moment).await?;
         Ok(Ended {
-            sessions: self.end(statement::END_SESSIONS, at).await?,
+            sessions,
             grants: self.end(statement::END_GRANTS, at).await?,
             client_tokens: self.end(statement::END_CLIENT_TOKENS, at).await?,
             interactions: self.end(statement::END_INTERACTIONS, at).await?,

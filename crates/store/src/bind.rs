@@ -50,7 +50,7 @@ macro_rules! bind_refresh {
             .bind(token.map(|token| token.idle_expires_at.us()))
             .bind(token.map(|token| token.expires_at.us()))
             .bind(token.and_then(|token| token.consumed_at).us())
-            .bind(token.and_then(|token| token.dpop_jkt.as_ref()).map(|jkt| &jkt.as_bytes()[..]))
+            .bind(token.and_then(|token| token.bound_to.as_ref()).map(|bound| &bound.as_bytes()[..]))
     }};
 }
 
@@ -72,6 +72,7 @@ macro_rules! bind_grant {
             .bind(grant.created_at.us())
             .bind(grant.revoked_at.us())
             .bind(grant.expires_at.us())
+            .bind($crate::row::some_details(&grant.details))
     }};
 }
 
@@ -107,6 +108,7 @@ macro_rules! bind_consent {
             .bind(consent.expires_at.us())
             .bind(consent.withdrawn_at.us())
             .bind(consent.version)
+            .bind($crate::row::some_details(&consent.details))
     }};
 }
 

@@ -11,7 +11,7 @@ use crate::{
     Store, Tx,
     engine::{all, change, on_store, on_tx, optional},
     error::Result,
-    row::{Micros, Row, joined},
+    row::{Micros, Row, joined, some_details},
     sql::consents as statement,
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct ConsentRow {
     expires_at: Option<DateTime<Utc>>,
     withdrawn_at: Option<DateTime<Utc>>,
     version: i64,
+    details: Option<Json<Value>>,
 }
 
 joined!(ConsentRow, "c_", "c_id", {
@@ -40,6 +41,7 @@ joined!(ConsentRow, "c_", "c_id", {
     expires_at,
     withdrawn_at,
     version,
+    details,
 });
 
 impl ConsentRow {
@@ -56,6 +58,7 @@ impl ConsentRow {
             expires_at: self.expires_at,
             withdrawn_at: self.withdrawn_at,
             version: self.version,
+            details: row.maybe("details", self.details)?,
         })
     }
 }
@@ -113,6 +116,7 @@ impl Tx {
                 record.updated_at.us(),
                 record.expires_at.us(),
                 record.version,
+                some_details(&record.details),
             ),
         }
     }
@@ -131,6 +135,7 @@ impl Tx {
             record.expires_at.us(),
             record.withdrawn_at.us(),
             record.version,
+            some_details(&record.details),
         )
     }
 

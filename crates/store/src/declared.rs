@@ -2,7 +2,7 @@
 //! tells every process that they changed.
 
 use chrono::{DateTime, Utc};
-use consent::{ResourceServer, ScopeDefinition};
+use consent::{DetailTypeDefinition, ResourceServer, ScopeDefinition};
 use protocol::ClientId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::{
     Store, Tx,
     engine::{all, change, on_store, on_tx, optional, within},
     error::Result,
-    row::{Micros, Row},
+    row::{Micros, Row, is_no_demand, says_nothing},
     sql::{self, declared as statement},
 };
 
@@ -93,12 +93,26 @@ pub(crate) struct ClientRow {
 }
 
 impl ClientRow {
+    /// For who writes it back: a later release's members would be lost, so there may be none.
     pub(crate) fn parse(self) -> Result<ClientRecord> {
+        self.read(|_| false, |_| false)
+    }
+
+    /// For who only reads.
+    pub(crate) fn parse_known(self) -> Result<ClientRecord> {
+        self.read(is_no_demand, says_nothing)
+    }
+
+    fn read(
+        self,
+        in_metadata: impl Fn(&Value) -> bool,
+        in_settings: impl Fn(&Value) -> bool,
+    ) -> Result<ClientRecord> {
         let row = Row::new("clients", &self.id);
         Ok(ClientRecord {
             id: row.parse("id", &self.id)?,
-            metadata: row.document("metadata", self.metadata)?,
-            settings: row.document("settings", self.settings)?,
+            metadata: row.later_document("metadata", self.metadata, in_metadata)?,
+            settings: row.later_document("settings", self.settings, in_settings)?,
             secrets: row.document("secrets", self.secrets)?,
             disabled: self.disabled,
             created_at: self.created_at,
@@ -115,7 +129,7 @@ pub(crate) struct DefinitionRow {
 
 impl DefinitionRow {
     pub(crate) fn parse<T: serde::de::DeserializeOwned>(self, table: &'static str) -> Result<T> {
-        Row::new(table, &self.name).document("definition", self.definition)
+        Row::new(table, &self.name).later_document("definition", self.definition, is_no_demand)
     }
 }
 
@@ -125,7 +139,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn clients(&self) -> Result<Vec<ClientRecord>> {
-        all!(self, ClientRow, statement::CLIENTS)?.into_iter().map(ClientRow::parse).collect()
+        all!(self, ClientRow, statement::CLIENTS)?.into_iter().map(ClientRow::parse_known).collect()
     }
 
     /// One client, even if it is disabled.
@@ -133,7 +147,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn client(&self, id: &ClientId) -> Result<Option<ClientRecord>> {
-        optional!(self, ClientRow, statement::CLIENT, id.as_str())?.map(ClientRow::parse).transpose()
+        optional!(self, ClientRow, statement::CLIENT, id.as_str())?.map(ClientRow::parse_known).transpose()
     }
 
     /// Every declared scope, by name.
@@ -152,6 +166,15 @@ impl Store {
     pub async fn resource_servers(&self) -> Result<Vec<ResourceServer>> {
         let rows = all!(self, DefinitionRow, statement::RESOURCE_SERVERS)?;
         rows.into_iter().map(|row| row.parse("resource_servers")).collect()
+    }
+
+    /// Every type of authorization details, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn detail_types(&self) -> Result<Vec<DetailTypeDefinition>> {
+        let rows = all!(self, DefinitionRow, statement::DETAIL_TYPES)?;
+        rows.into_iter().map(|row| row.parse("detail_types")).collect()
     }
 
     /// Every declared role, by name.
@@ -213,6 +236,25 @@ impl Tx {
         self.bump(Topic::Clients).await
     }
 
+    /// Inserts a client that nobody can have asked for before, so nobody's cache has to hear of it: however
+    /// many clients register themselves, nothing is read again for that. No row if the identifier is taken.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn insert_client(&mut self, client: &ClientRecord) -> Result<u64> {
+        change!(
+            self,
+            statement::INSERT_CLIENT,
+            client.id.as_str(),
+            Json(&client.metadata),
+            Json(&client.settings),
+            Json(&client.secrets),
+            client.disabled,
+            client.created_at.us(),
+            client.updated_at.us(),
+        )
+    }
+
     /// Inserts or replaces a scope.
     ///
     /// # Errors
@@ -228,6 +270,15 @@ impl Tx {
     /// [`StoreError`](crate::StoreError).
     pub async fn put_resource_server(&mut self, server: &ResourceServer) -> Result<()> {
         change!(self, statement::PUT_RESOURCE_SERVER, &server.audience, Json(server))?;
+        self.bump(Topic::Catalogue).await
+    }
+
+    /// Inserts or replaces a type of authorization details.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn put_detail_type(&mut self, kind: &DetailTypeDefinition) -> Result<()> {
+        change!(self, statement::PUT_DETAIL_TYPE, kind.name.as_str(), Json(kind))?;
         self.bump(Topic::Catalogue).await
     }
 

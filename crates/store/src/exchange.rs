@@ -8,7 +8,7 @@ use crate::{
     Store,
     engine::{change, on_tx},
     error::Result,
-    row::Micros,
+    row::{Micros, some_details},
     sql::exchange as statement,
 };
 
@@ -48,6 +48,7 @@ impl Store {
                 grant.created_at.us(),
                 grant.revoked_at.us(),
                 grant.expires_at.us(),
+                some_details(&grant.details),
             )?;
         }
         if let Some(access) = issue.access {

@@ -46,10 +46,10 @@ pub struct Redemption<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Effect: a refresh token is replaced (BCP-08).
+/// Effect: a refresh token is replaced (BCP-08, F2-13).
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation<'a> {
-    /// The digest of the token that is spent.
+    /// The digest of the token that was presented.
     pub presented: &'a Digest,
     /// What replaces it.
     pub successor: &'a RefreshRecord,
@@ -178,6 +178,29 @@ impl Store {
             follow(tx, query).await?;
         }
         Ok(spent)
+    }
+
+    /// Stores the successor of a stable refresh token, which itself ends at `until` at the latest (F2-13).
+    /// No row if it has expired.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn renew_refresh(&self, renewal: &Rotation<'_>, until: DateTime<Utc>) -> Result<u64> {
+        let Rotation { presented, successor, now, .. } = *renewal;
+        if let Self::Postgres(_, lanes) = self {
+            let query = bind_spending!(hot::postgres::RENEW_REFRESH, renewal, Some(successor), presented);
+            let query = query.bind(until.us());
+            return Ok(spanned!(self, renew_refresh, { once!(lanes, db => query.execute(db).await) })?
+                .rows_affected());
+        }
+        let mut tx = self.begin().await?;
+        let digest = &presented.as_bytes()[..];
+        let replaced = change!(&mut tx, token::RENEW_REFRESH, digest, now.us(), until.us())?;
+        if replaced == 1 {
+            let query = bind_spending!(hot::sqlite::AFTER_SPENDING, renewal, Some(successor), presented);
+            follow(tx, query).await?;
+        }
+        Ok(replaced)
     }
 
     /// Stores what a refresh token that stays gave.

@@ -31,7 +31,7 @@ struct RefreshRow {
     idle_expires_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     consumed_at: Option<DateTime<Utc>>,
-    dpop_jkt: Option<Vec<u8>>,
+    bound_to: Option<Vec<u8>>,
     #[sqlx(flatten)]
     line: LineRow,
 }
@@ -49,7 +49,7 @@ impl RefreshRow {
             idle_expires_at: self.idle_expires_at,
             expires_at: self.expires_at,
             consumed_at: self.consumed_at,
-            dpop_jkt: self.dpop_jkt.map(|bytes| row.digest("dpop_jkt", &bytes)).transpose()?,
+            bound_to: self.bound_to.map(|bytes| row.digest("bound_to", &bytes)).transpose()?,
         };
         Ok((refresh, self.line.parse()?))
     }

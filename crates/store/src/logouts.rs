@@ -40,12 +40,19 @@ impl NoticeRow {
 }
 
 impl Store {
-    /// Notes that a client got an ID token in a session and wants to hear of its end. Once is enough.
+    /// Notes that a client gets an ID token in a session and wants to hear of its end. Once is enough.
+    /// Gives 1, or 0 if the session has ended; whoever ends it at the same moment tells the client.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
-    pub async fn take_part(&self, session: SessionId, client: &ClientId, at: DateTime<Utc>) -> Result<()> {
-        change_alone!(self, statement::TAKE_PART, session.0, client.as_str(), at.us()).map(drop)
+    pub async fn take_part(&self, session: SessionId, client: &ClientId, at: DateTime<Utc>) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let held = change!(&mut tx, statement::HOLD_SESSION, session.0)?;
+        if held == 1 {
+            change!(&mut tx, statement::TAKE_PART, session.0, client.as_str(), at.us())?;
+        }
+        tx.commit().await?;
+        Ok(held)
     }
 
     /// The clients that took part in a session and want to hear of its end, by name.
@@ -106,6 +113,18 @@ impl Tx {
     pub(crate) async fn tell_of_session(&mut self, session: SessionId, at: DateTime<Utc>) -> Result<()> {
         let end = at + NOTICE_LIFETIME;
         change!(self, statement::ENQUEUE_OF_SESSION, session.0, at.us(), end.us()).map(drop)
+    }
+
+    /// Queues logout tokens for every session that ended at `at`.
+    pub(crate) async fn tell_of_all(&mut self, at: DateTime<Utc>) -> Result<()> {
+        let end = at + NOTICE_LIFETIME;
+        change!(self, statement::ENQUEUE_OF_ALL, at.us(), at.us(), end.us()).map(drop)
+    }
+
+    /// Queues logout tokens for every session that ended by itself, as was noted at `at`.
+    pub(crate) async fn tell_of_expired(&mut self, at: DateTime<Utc>) -> Result<()> {
+        let end = at + NOTICE_LIFETIME;
+        change!(self, statement::ENQUEUE_OF_EXPIRED, at.us(), at.us(), end.us()).map(drop)
     }
 
     /// Queues logout tokens for every session of a user that ended at `at`.

@@ -3,7 +3,7 @@
 //! take something away. What processes cache is counted as changed here too.
 
 use chrono::{DateTime, Utc};
-use consent::{ConsentRecord, ResourceServer, ScopeDefinition};
+use consent::{ConsentRecord, DetailTypeDefinition, ResourceServer, ScopeDefinition};
 use mfa::{PasswordHash, User};
 use protocol::{ClientId, ConsentId, UserId};
 use sqlx::types::Json;
@@ -120,6 +120,15 @@ impl Tx {
     pub async fn resource_servers(&mut self) -> Result<Vec<ResourceServer>> {
         let rows = returning!(self, DefinitionRow, declared::RESOURCE_SERVERS)?;
         rows.into_iter().map(|row| row.parse("resource_servers")).collect()
+    }
+
+    /// Every type of authorization details, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn detail_types(&mut self) -> Result<Vec<DetailTypeDefinition>> {
+        let rows = returning!(self, DefinitionRow, declared::DETAIL_TYPES)?;
+        rows.into_iter().map(|row| row.parse("detail_types")).collect()
     }
 
     /// Every declared role, by name.

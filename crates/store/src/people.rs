@@ -1,6 +1,9 @@
 //! Users, their passwords and second factors, and the count of attempts on them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
+use consent::BankAccount;
 use jose::Digest;
 use mfa::{
     Attempts, PasswordChange, PasswordHash, RecoveryCodeUse, Rehash, TotpAcceptance, TotpConfirmation,
@@ -113,6 +116,25 @@ impl Store {
         all!(self, UserRow, statement::ALL_USERS)?.into_iter().map(UserRow::parse).collect()
     }
 
+    /// The accounts among which a person may choose, as they were declared.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn accounts_of(&self, user: UserId) -> Result<Vec<BankAccount>> {
+        let row = optional!(self, (Option<Json<Value>>,), statement::ACCOUNTS, user.0)?;
+        Row::new("users", &user).maybe("accounts", row.and_then(|(accounts,)| accounts))
+    }
+
+    /// The same of everybody who has any. For declared resources; not for large banks' pages.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn everybodys_accounts(&self) -> Result<BTreeMap<UserId, Vec<BankAccount>>> {
+        let rows = all!(self, (Uuid, Option<Json<Value>>), statement::EVERYBODYS_ACCOUNTS)?;
+        let one = |(id, accounts)| Ok((UserId(id), Row::new("users", &id).maybe("accounts", accounts)?));
+        rows.into_iter().map(one).collect()
+    }
+
     /// The authenticator of a user, confirmed or not.
     ///
     /// # Errors
@@ -153,6 +175,16 @@ impl Tx {
         rows.into_iter().next().map(UserRow::parse).transpose()
     }
 
+    /// A user who is not disabled, as they are now and until the end of the transaction: whoever is going
+    /// to write what depends on what they were loses nobody else's change.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn hold_user(&mut self, user: UserId) -> Result<Option<User>> {
+        let rows = returning!(self, UserRow, statement::HOLD, user.0)?;
+        rows.into_iter().next().map(UserRow::parse).transpose()
+    }
+
     /// Inserts a user, or writes what is declared about one again: name, claims, roles, policy,
     /// whether disabled. The password is written with a new user only; of another one it is changed by
     /// [`change_password`](Self::change_password).
@@ -174,6 +206,14 @@ impl Tx {
             user.disabled_at.us(),
         )
         .map(drop)
+    }
+
+    /// Writes the accounts among which a person may choose.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn put_accounts(&mut self, user: UserId, accounts: &[BankAccount]) -> Result<u64> {
+        change!(self, statement::PUT_ACCOUNTS, user.0, (!accounts.is_empty()).then_some(Json(accounts)))
     }
 
     /// Writes a new password, ends the person's other sessions and revokes their grants (BCP-09).

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     Store, Tx,
-    engine::{all, change, on_store, on_tx, optional, returning},
+    declared::Topic,
+    engine::{all, change, change_alone, on_store, on_tx, on_writer, optional, returning},
     error::Result,
     row::{Micros, Row},
     sql::registration as statement,
@@ -100,6 +101,20 @@ impl Store {
         rows.into_iter().map(RegistrationRow::parse).collect()
     }
 
+    /// Notes that a client was used, unless that was noted after `noted_before`. No row for a client that an
+    /// operator declared.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn note_client_use(
+        &self,
+        client: &ClientId,
+        now: DateTime<Utc>,
+        noted_before: DateTime<Utc>,
+    ) -> Result<u64> {
+        change_alone!(self, statement::NOTE_USE, client.as_str(), now.us(), noted_before.us())
+    }
+
     /// Where one client comes from; `None` if an operator declared it.
     ///
     /// # Errors
@@ -177,6 +192,25 @@ impl Tx {
             registration.fetched_at.us(),
         )
         .map(drop)
+    }
+
+    /// Forgets clients of a policy that registered themselves, that nobody ever consented to, and that
+    /// nobody has used since `before`; at most `batch` of them. Answers which.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn forget_unused_clients(
+        &mut self,
+        policy: &str,
+        before: DateTime<Utc>,
+        batch: u32,
+    ) -> Result<Vec<ClientId>> {
+        let gone =
+            returning!(self, (String,), statement::FORGET_UNUSED, policy, before.us(), i64::from(batch))?;
+        if !gone.is_empty() {
+            self.bump(Topic::Clients).await?;
+        }
+        gone.iter().map(|(id,)| Row::new("clients", id).parse("id", id)).collect()
     }
 
     /// Ends a client's registration access token (DR-09). No row if it had none.

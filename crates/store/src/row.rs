@@ -5,6 +5,8 @@ use std::{fmt::Display, str::FromStr};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use jose::Digest;
+use protocol::authorization_details::AuthorizationDetails;
+use protocol::members::names_of;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -42,15 +44,63 @@ impl<'a> Row<'a> {
         serde_json::from_value(value.0).map_err(|fault| self.corrupt(column, fault))
     }
 
+    /// A JSON document that a later release may have written. Members that this release does not know are
+    /// passed over, so that nodes of both can serve side by side while one replaces the other; but not
+    /// those that the rule holds back, for which the row is refused: what can't be honoured is not ignored.
+    pub(crate) fn later_document<T: DeserializeOwned>(
+        &self,
+        column: &str,
+        Json(mut value): Json<Value>,
+        passed_over: impl Fn(&Value) -> bool,
+    ) -> Result<T> {
+        if let Value::Object(members) = &mut value {
+            let known = names_of::<T>();
+            members.retain(|name, value| known.contains(&name.as_str()) || !passed_over(value));
+        }
+        self.document(column, Json(value))
+    }
+
+    /// A document that may be absent.
+    pub(crate) fn maybe<T: DeserializeOwned + Default>(
+        &self,
+        column: &str,
+        value: Option<Json<Value>>,
+    ) -> Result<T> {
+        value.map_or_else(|| Ok(T::default()), |value| self.document(column, value))
+    }
+
     /// A digest.
     pub(crate) fn digest(&self, column: &str, bytes: &[u8]) -> Result<Digest> {
         bytes.try_into().map_err(|fault| self.corrupt(column, fault))
     }
 }
 
+/// What a client or a scope can do beyond what this release knows. Demands are members that are true:
+/// `require_…`, `…_required`, `…_bound_…`.
+pub(crate) fn is_no_demand(value: &Value) -> bool {
+    *value != Value::Bool(true)
+}
+
+/// What an operator sets may be a bound of any form, so only what says nothing counts as nothing.
+pub(crate) fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Number(_) => false,
+    }
+}
+
 /// The digest that a row is found by, as it may be logged: its first characters only.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     Digest::try_from(bytes).map_or_else(|_| "(no digest)".to_owned(), |digest| format!("{digest:?}"))
+}
+
+/// Authorization details as a column: absent where there are none.
+pub(crate) fn some_details(details: &AuthorizationDetails) -> Option<Json<&AuthorizationDetails>> {
+    (!details.is_empty()).then_some(Json(details))
 }
 
 /// Times as both engines keep them. PostgreSQL counts microseconds; SQLite keeps text of any

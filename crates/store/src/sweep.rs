@@ -1,7 +1,7 @@
 //! The sweep: what nobody can use or replay any more goes, a batch at a time, so that no statement
 //! holds locks for long and tables stay flat under steady load. Consents and audit events stay.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     Store,
@@ -42,6 +42,10 @@ impl Swept {
     }
 }
 
+/// Initial access tokens that register nobody any more are found for so long after they were made.
+const SPENT_KEPT: TimeDelta = TimeDelta::days(30);
+const SPENT: &str = "spent_initial_access_tokens";
+
 /// Children come before parents, so that a parent's cascade finds little.
 const ORDER: &[(&str, &str)] = &[
     ("interactions", statement::INTERACTIONS),
@@ -56,6 +60,7 @@ const ORDER: &[(&str, &str)] = &[
     ("denied_tokens", statement::DENIED_TOKENS),
     ("replay_marks", statement::REPLAY_MARKS),
     ("initial_access_tokens", statement::INITIAL_TOKENS),
+    (SPENT, statement::SPENT_INITIAL_TOKENS),
     ("upstream_attempts", statement::UPSTREAM_ATTEMPTS),
     ("attempts", statement::ATTEMPTS),
 ];
@@ -68,8 +73,18 @@ impl Store {
     pub async fn sweep(&self, plan: &SweepPlan) -> Result<Swept> {
         let mut swept = Swept::default();
         for (table, statement) in ORDER.iter().copied() {
-            let end = if table == "attempts" { plan.attempts_before } else { plan.now };
+            let end = match table {
+                "attempts" => plan.attempts_before,
+                SPENT => plan.now - SPENT_KEPT,
+                _ => plan.now,
+            };
             let mut tx = self.begin().await?;
+            if table == "sessions" {
+                let ended = change!(&mut tx, statement::END_SESSIONS, end.us(), i64::from(plan.batch))?;
+                if ended > 0 {
+                    tx.tell_of_expired(end).await?;
+                }
+            }
             let rows = change!(&mut tx, statement, end.us(), i64::from(plan.batch))?;
             tx.commit().await?;
             swept.tables.push((table, rows));

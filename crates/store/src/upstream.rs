@@ -13,7 +13,7 @@ use crate::{
     engine::{all, change, change_alone, on_store, on_tx, on_writer, optional, returning},
     error::Result,
     row::Micros,
-    sql::upstream as statement,
+    sql::{tokens, upstream as statement},
 };
 
 /// Somebody who is sent to a provider.
@@ -198,6 +198,20 @@ impl Tx {
         change!(self, statement::REMOVE_LINK, user.0, issuer)
     }
 
+    /// As [`Store::mark_once`], together with what else the transaction does: what is rolled back is
+    /// not marked.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn mark_once(
+        &mut self,
+        kind: &'static str,
+        digest: &Digest,
+        expires_at: DateTime<Utc>,
+    ) -> Result<u64> {
+        change!(self, tokens::MARK, kind, &digest.as_bytes()[..], expires_at.us())
+    }
+
     /// Notes on whose word a session rests from now on.
     ///
     /// # Errors
@@ -216,7 +230,8 @@ impl Tx {
         .map(drop)
     }
 
-    /// Writes what a provider says of a user whom it brought. No row if the user is disabled.
+    /// Writes what a provider says of a user whom it brought, in a transaction that
+    /// [holds](Self::hold_user) them. No row if the user is disabled.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).

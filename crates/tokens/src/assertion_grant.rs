@@ -10,7 +10,10 @@
 use chrono::{DateTime, Duration, Utc};
 use consent::{AudienceFault, Catalogue, ConsentRecord, GrantedConsent, TokenTarget, openid::OFFLINE_ACCESS};
 use mfa::User;
-use protocol::{GrantId, Scope, SessionId, acr::Acr, client::GrantType, exchange::JwtBearerRequest};
+use protocol::{
+    GrantId, Scope, SessionId, acr::Acr, authorization_details::AuthorizationDetails, client::GrantType,
+    exchange::JwtBearerRequest,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -184,6 +187,8 @@ pub fn under_consent(
         // There is none.
         session_bound: false,
         claims: crate::disclosed::GrantedClaims::default(),
+        // What exactly a person agreed to, they agreed to in front of a page.
+        details: AuthorizationDetails::default(),
         scope: scope.clone(),
         audience,
         // Columns that must hold something; the mint says none of it.
@@ -198,8 +203,10 @@ pub fn under_consent(
         grant: record.clone(),
         client_disabled: false,
         client_scope: client.scope.clone(),
+        client_detail_types: client.detail_types.clone(),
         consent_scope: granted.scope().clone(),
         consent_resources: granted.resources().to_vec(),
+        consent_details: AuthorizationDetails::default(),
         consent_withdrawn_at: None,
         consent_expires_at: granted.expires_at(),
         session_ended_at: None,

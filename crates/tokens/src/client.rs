@@ -5,17 +5,19 @@
 //! registration and parses the keys once; whoever holds a [`Client`] need not check them again. The
 //! caches of `flows` hold `Arc<Client>`.
 
+mod certificate;
 mod disclosure;
 mod exchange;
 mod logout;
 mod requests;
 mod responses;
+mod settings;
 mod subject;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
-use jose::{Algorithm, digest::Digest};
+use jose::{Algorithm, certificate::CertificateSubject, digest::Digest};
 use mfa::SecondFactorPolicy;
 use protocol::{
     ClientId, Scope,
@@ -29,6 +31,7 @@ use crate::{
     assertion_grant::AssertionRule,
     exchange::ExchangeRule,
     profile::{ProfileFault, Protection},
+    registration::HostRule,
 };
 
 pub use self::{
@@ -76,6 +79,16 @@ pub struct ClientSettings {
     /// Which rules it lives under; `None` is general. A new client for which nobody chooses gets
     /// [`default_profile`](crate::profile::default_profile).
     pub profile: Option<Profile>,
+    /// Whether it may use the device grant although its profile leaves that out (DV-06).
+    #[serde(skip_serializing_if = "is_false")]
+    pub device_grant: bool,
+    /// Hosts of redirect URIs that it may push without having registered them (PAR-08).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pushed_redirect_hosts: Vec<String>,
+    /// Its refresh tokens are being replaced, one at each use; the replaced one counts for so many seconds
+    /// more (F2-13). `None`, as it should be outside a migration: they stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_rotation_grace: Option<i64>,
     /// What it may exchange (TX-03).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exchange: Vec<ExchangeRule>,
@@ -96,6 +109,9 @@ impl Default for ClientSettings {
             consent_lifetime: None,
             first_party: false,
             profile: None,
+            device_grant: false,
+            pushed_redirect_hosts: Vec::new(),
+            refresh_rotation_grace: None,
             exchange: Vec::new(),
             may_act: None,
             assertion_issuer: Vec::new(),
@@ -129,6 +145,10 @@ pub enum ClientAuthentication {
         /// The registered algorithm, or every asymmetric one that this server accepts.
         algorithms: Vec<Algorithm>,
     },
+    /// By a certificate for this subject that a trusted authority vouches for (MT-01).
+    TlsCertificate(CertificateSubject),
+    /// By a certificate whose key is one of its keys (MT-03).
+    TlsKey,
 }
 
 impl ClientAuthentication {
@@ -139,6 +159,8 @@ impl ClientAuthentication {
             Self::SecretBasic(_) => AuthMethod::ClientSecretBasic,
             Self::SecretPost(_) => AuthMethod::ClientSecretPost,
             Self::PrivateKeyJwt { .. } => AuthMethod::PrivateKeyJwt,
+            Self::TlsCertificate(_) => AuthMethod::TlsClientAuth,
+            Self::TlsKey => AuthMethod::SelfSignedTlsClientAuth,
         }
     }
 }
@@ -172,6 +194,8 @@ pub struct Client {
     pub grant_types: BTreeSet<GrantType>,
     /// The scope that it may ask for.
     pub scope: Scope,
+    /// The types of authorization details that it may ask for (RAR-02).
+    pub detail_types: Vec<String>,
     /// The algorithm of its ID tokens (OC-01).
     pub id_token_algorithm: Algorithm,
     /// How it is told about people.
@@ -186,6 +210,8 @@ pub struct Client {
     pub protection: Protection,
     /// The issuers whose assertions it may bring (JB-01).
     pub assertion_issuers: Vec<AssertionIssuer>,
+    /// Hosts of redirect URIs that it may push without having registered them (PAR-08).
+    pub pushed_redirects: Vec<HostRule>,
     /// Settings beyond the registered metadata.
     pub settings: ClientSettings,
 }
@@ -239,6 +265,14 @@ pub enum ClientFault {
     /// The code flow needs somewhere to go.
     #[error("redirect_uris: the authorization_code grant needs at least one")]
     NoRedirectUri,
+    /// A setting that makes no sense.
+    #[error("{member}: {problem}")]
+    Setting {
+        /// The setting.
+        member: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A rule of token exchange or of assertions that makes no sense.
     #[error("{member}: {problem}")]
     Exchange {
@@ -286,6 +320,23 @@ pub enum ClientFault {
     /// Keys by value and by reference (DR-04).
     #[error("jwks: excludes jwks_uri")]
     KeysTwice,
+    /// No subject of the certificate, or several (MT-02).
+    #[error("tls_client_auth needs exactly one of the members tls_client_auth_*; there are {0}")]
+    CertificateSubjects(usize),
+    /// A subject that no certificate can have.
+    #[error("{member}: {value} is no such name")]
+    CertificateSubject {
+        /// The metadata member.
+        member: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// A subject beside a method that does not look at it.
+    #[error("{0}: is only for tls_client_auth")]
+    CertificateSubjectUnused(&'static str),
+    /// Two things that one token can't be bound to.
+    #[error("dpop_bound_access_tokens, tls_client_certificate_bound_access_tokens: exclude each other")]
+    BoundTwice,
     /// A reference to request objects that may not be used (OC-25, JAR-06).
     #[error("request_uris: must be at most 100 https URLs of at most 512 ASCII characters")]
     RequestUris,
@@ -326,8 +377,10 @@ impl Client {
         let metadata = &record.metadata;
         let mut faults = Vec::new();
         let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
-        let protection = Protection::parse(record, method, &mut faults);
-        let mut authentication = authentication(record, method).map_err(|fault| faults.push(fault)).ok();
+        let protection = Protection::parse(record, &mut faults);
+        let subject = certificate::subject(metadata, method, &mut faults);
+        let mut authentication =
+            authentication(record, method, subject).map_err(|fault| faults.extend(fault)).ok();
         authentication.iter_mut().for_each(|authentication| protection.limit(authentication));
         let redirect_uris = uris(&metadata.redirect_uris, metadata.application_type, |uri, fault| {
             faults.push(ClientFault::RedirectUri { uri, fault });
@@ -348,6 +401,7 @@ impl Client {
         };
         let logout = LogoutUris::parse(metadata, &mut faults);
         let assertion_issuers = exchange::parse(record, &mut faults);
+        let pushed_redirects = settings::parse(record, method, &mut faults);
         let subject_type = SubjectType::parse(metadata, &mut faults);
         let keys = ClientKeys::parse(metadata, &mut faults);
         let disclosure = Disclosure::parse(metadata, &keys, &mut faults);
@@ -375,6 +429,7 @@ impl Client {
                 responses,
                 grant_types,
                 scope: metadata.scope.clone().unwrap_or_default(),
+                detail_types: metadata.authorization_details_types.clone(),
                 id_token_algorithm,
                 disclosure,
                 subject_type,
@@ -382,6 +437,7 @@ impl Client {
                 default_acr_values: metadata.default_acr_values.clone(),
                 protection,
                 assertion_issuers,
+                pushed_redirects,
                 settings: record.settings.clone(),
             }),
             _ => Err(faults),
@@ -391,6 +447,12 @@ impl Client {
     /// Whether it has no way to authenticate (RFC 6749 §2.1).
     pub const fn is_public(&self) -> bool {
         matches!(self.authentication, ClientAuthentication::Public)
+    }
+
+    /// Whether its ID tokens name the session (`sid`): those of clients that are told of its end, or that
+    /// come back to end it (OC-35). The others would learn a claim that nobody asked for (OC-30).
+    pub fn names_sessions(&self) -> bool {
+        self.logout.any() || !self.post_logout_redirect_uris.is_empty()
     }
 
     /// Whether it may use a grant.
@@ -404,17 +466,22 @@ impl Client {
     }
 }
 
-fn authentication(record: &ClientRecord, method: AuthMethod) -> Result<ClientAuthentication, ClientFault> {
+/// `Err(None)` where the fault was told already.
+fn authentication(
+    record: &ClientRecord,
+    method: AuthMethod,
+    subject: Option<CertificateSubject>,
+) -> Result<ClientAuthentication, Option<ClientFault>> {
     let secrets = || {
         if record.secrets.is_empty() {
-            Err(ClientFault::SecretMissing(method))
+            Err(Some(ClientFault::SecretMissing(method)))
         } else {
             Ok(record.secrets.clone())
         }
     };
-    let unused = matches!(method, AuthMethod::None | AuthMethod::PrivateKeyJwt) && !record.secrets.is_empty();
-    if unused {
-        return Err(ClientFault::SecretUnused(method));
+    let secret = matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost);
+    if !secret && !record.secrets.is_empty() {
+        return Err(Some(ClientFault::SecretUnused(method)));
     }
     Ok(match method {
         AuthMethod::None => ClientAuthentication::Public,
@@ -427,6 +494,8 @@ fn authentication(record: &ClientRecord, method: AuthMethod) -> Result<ClientAut
             };
             ClientAuthentication::PrivateKeyJwt { algorithms }
         }
+        AuthMethod::TlsClientAuth => ClientAuthentication::TlsCertificate(subject.ok_or(None)?),
+        AuthMethod::SelfSignedTlsClientAuth => ClientAuthentication::TlsKey,
     })
 }
 
@@ -475,11 +544,18 @@ fn consistency(
     if public && !record.settings.require_pkce {
         faults.push(ClientFault::PublicWithoutPkce);
     }
+    if metadata.dpop_bound_access_tokens && metadata.tls_client_certificate_bound_access_tokens {
+        faults.push(ClientFault::BoundTwice);
+    }
     for value in &metadata.default_acr_values {
         if value.parse::<Acr>().is_err() {
             faults.push(ClientFault::Acr(value.clone()));
         }
     }
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Rules for what customers will see.

@@ -2,7 +2,8 @@
 //! needs it.
 //!
 //! [`Presented::parse`] finds which method a request uses; [`authenticate`] holds it against the
-//! one method that the client registered. Its answer, [`AuthenticatedClient`], is what the token,
+//! one method that the client registered. A certificate is no part of the request but of its connection,
+//! so it counts only for clients that registered such a method, and the request names the client (MT-04). Its answer, [`AuthenticatedClient`], is what the token,
 //! revocation and introspection decisions demand, so none of them can forget it.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 use jose::{
     AssertionFault, AssertionPolicy, ClientAssertion as VerifiedAssertion, JoseFault, KeySet, Replayed,
     Unreplayed,
+    certificate::{Authorities, CertificateFault, ClientCertificate},
     digest::{Digest, sha256},
     peek_client_id, verify_client_assertion,
 };
@@ -119,9 +121,10 @@ impl Presented {
         }
     }
 
-    /// Whether it takes the client's keys to judge it.
-    pub const fn needs_keys(&self) -> bool {
-        matches!(self.proof, Proof::Assertion(_))
+    /// Whether it takes the keys of this client to judge it.
+    pub const fn needs_keys(&self, client: &Client) -> bool {
+        let by_key = matches!(client.authentication, ClientAuthentication::TlsKey);
+        matches!(self.proof, Proof::Assertion(_)) || (by_key && matches!(self.proof, Proof::None))
     }
 
     const fn method(&self) -> AuthMethod {
@@ -167,6 +170,12 @@ pub enum ClientAuthFault {
     /// The assertion was used before (OC-24).
     #[error("replayed_client_assertion")]
     Replayed(#[from] Replayed),
+    /// No certificate, where the client authenticates by one (RFC 8705 §2).
+    #[error("client_certificate_missing")]
+    CertificateMissing,
+    /// The certificate proves nothing.
+    #[error("bad_client_certificate: {0}")]
+    Certificate(#[from] CertificateFault),
 }
 
 /// Proof that a client is who it says; for a public client, that it is registered as one.
@@ -186,9 +195,14 @@ impl AuthenticatedClient {
 }
 
 impl ClientAuthFault {
-    /// Whether the assertion may be signed with a key that we have not fetched yet.
+    /// Whether the assertion may be signed with a key that we have not fetched yet, or the certificate be
+    /// for one.
     pub const fn is_key_unknown(&self) -> bool {
-        matches!(self, Self::Assertion(AssertionFault::Jose(JoseFault::NoKey { .. } | JoseFault::Signature)))
+        matches!(
+            self,
+            Self::Assertion(AssertionFault::Jose(JoseFault::NoKey { .. } | JoseFault::Signature))
+                | Self::Certificate(CertificateFault::Unregistered)
+        )
     }
 }
 
@@ -229,9 +243,30 @@ impl UnreplayedClient {
     }
 }
 
+/// Where credentials are shown: what an assertion may be for, and the certificate of the connection.
+#[derive(Clone, Debug)]
+pub struct Called<'a> {
+    /// Who we are.
+    pub issuer: &'a str,
+    /// The path of the endpoint.
+    pub endpoint: &'a str,
+    /// The URL at which clients that show a certificate find the endpoints, if it is another (MT-07).
+    pub alias: Option<&'a str>,
+    /// The certificate of the connection, or why it is none.
+    pub certificate: Result<Option<&'a ClientCertificate>, CertificateFault>,
+    /// Who may vouch for certificates (MT-01).
+    pub authorities: &'a Authorities,
+}
+
+impl Called<'_> {
+    fn certificate(&self) -> Result<&ClientCertificate, ClientAuthFault> {
+        self.certificate.clone()?.ok_or(ClientAuthFault::CertificateMissing)
+    }
+}
+
 /// Holds the presented credentials against the registered method. An assertion is for the issuer, or for
-/// the endpoint that was called, which is named by its path. `keys` are the client's, which only an
-/// assertion needs.
+/// the endpoint that was called, which is named by its path. `keys` are the client's, which an assertion
+/// and a self-signed certificate need.
 ///
 /// # Errors
 /// [`ClientAuthFault`].
@@ -239,8 +274,7 @@ pub fn authenticate(
     presented: &Presented,
     client: Option<Arc<Client>>,
     keys: Option<&KeySet>,
-    issuer: &str,
-    endpoint: &str,
+    called: &Called<'_>,
     now: DateTime<Utc>,
 ) -> Result<Authenticated, ClientAuthFault> {
     let client = client.ok_or(ClientAuthFault::UnknownClient)?;
@@ -261,13 +295,11 @@ pub fn authenticate(
         (ClientAuthentication::PrivateKeyJwt { algorithms }, Proof::Assertion(assertion)) => {
             let keys = keys.ok_or(ClientAuthFault::KeysUnavailable)?;
             let issuer_alone = client.protection.rules().audience_is_issuer;
-            // RFC 9126 §2: at the PAR endpoint the token endpoint's URL counts, too.
-            let token = format!("{issuer}/token");
-            let token = if endpoint == "/par" { token.as_str() } else { issuer };
-            let endpoint = format!("{issuer}{endpoint}");
+            let audiences = audiences(called, issuer_alone);
+            let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
             let policy = AssertionPolicy {
                 client_id: client.id.as_str(),
-                accepted_audiences: if issuer_alone { &[issuer] } else { &[issuer, &endpoint, token] },
+                accepted_audiences: &audiences,
                 audience_must_be_string: issuer_alone,
                 algorithms,
                 max_lifetime: AssertionPolicy::MAX_LIFETIME,
@@ -276,12 +308,36 @@ pub fn authenticate(
             let proof = verify_client_assertion(assertion.expose(), keys, &policy, now)?;
             return Ok(Authenticated::Assertion(UnreplayedClient { client, proof }));
         }
+        (ClientAuthentication::TlsCertificate(subject), Proof::None) => {
+            called.certificate()?.vouched(called.authorities, subject, now)?;
+        }
+        (ClientAuthentication::TlsKey, Proof::None) => {
+            let certificate = called.certificate()?;
+            certificate.registered(keys.ok_or(ClientAuthFault::KeysUnavailable)?, now)?;
+        }
         (registered, _) => {
             let registered = registered.method();
             return Err(ClientAuthFault::WrongMethod { registered, used: presented.method() });
         }
     }
     Ok(Authenticated::Done(AuthenticatedClient(client)))
+}
+
+/// What an assertion may be for.
+fn audiences(called: &Called<'_>, issuer_alone: bool) -> Vec<String> {
+    let Called { issuer, endpoint, alias, .. } = *called;
+    let mut audiences = vec![issuer.to_owned()];
+    if issuer_alone {
+        return audiences;
+    }
+    for base in [Some(issuer), alias].into_iter().flatten() {
+        audiences.push(format!("{base}{endpoint}"));
+        // RFC 9126 §2: at the PAR endpoint the token endpoint's URL counts, too.
+        if endpoint == "/par" {
+            audiences.push(format!("{base}/token"));
+        }
+    }
+    audiences
 }
 
 #[cfg(test)]
@@ -314,9 +370,20 @@ mod tests {
         format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
     }
 
+    fn called() -> Called<'static> {
+        static NOBODY: std::sync::LazyLock<Authorities> = std::sync::LazyLock::new(Authorities::default);
+        Called {
+            issuer: "https://as.example",
+            endpoint: "/token",
+            alias: None,
+            certificate: Ok(None),
+            authorities: &NOBODY,
+        }
+    }
+
     fn check(client: Client, header: Option<&str>, body: &str) -> Result<(), &'static str> {
         let presented = Presented::parse(header, &form(body)).map_err(|_| "presented")?;
-        match authenticate(&presented, Some(Arc::new(client)), None, "https://as.example", "/token", now()) {
+        match authenticate(&presented, Some(Arc::new(client)), None, &called(), now()) {
             Ok(Authenticated::Done(_)) => Ok(()),
             Ok(Authenticated::Assertion(_)) => Err("assertion"),
             Err(ClientAuthFault::WrongMethod { .. }) => Err("method"),
@@ -376,7 +443,65 @@ mod tests {
     #[test]
     fn an_unknown_client_is_refused() {
         let presented = Presented::parse(None, &form("client_id=ghost")).unwrap();
-        let result = authenticate(&presented, None, None, "https://as.example", "/token", now());
+        let result = authenticate(&presented, None, None, &called(), now());
         assert!(matches!(result, Err(ClientAuthFault::UnknownClient)));
+    }
+
+    /// A self-signed certificate, its key as a set, and how the client is that owns it.
+    fn by_key() -> (ClientCertificate, KeySet, Client) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let certificate = ClientCertificate::from_der(&[certificate.der()]).unwrap();
+        let point = rcgen::PublicKeyData::der_bytes(&key);
+        let encode = |bytes| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+        let (x, y) = (encode(&point[1..33]), encode(&point[33..]));
+        let keys = serde_json::json!({"keys": [{"kty": "EC", "crv": "P-256", "x": x, "y": y}]});
+        let mut client = client();
+        client.authentication = ClientAuthentication::TlsKey;
+        (certificate, KeySet::from_value(&keys).unwrap(), client)
+    }
+
+    #[test]
+    fn mt_03_mt_04_a_certificate_counts_for_the_named_client_whose_key_it_has() {
+        let (certificate, keys, client) = by_key();
+        let (other, _, _) = by_key();
+        let with = |client: &Client, certificate, keys: Option<&KeySet>, body: &str| {
+            let presented = Presented::parse(None, &form(body)).unwrap();
+            let called = Called { certificate, ..called() };
+            authenticate(&presented, Some(Arc::new(client.clone())), keys, &called, now())
+        };
+        let named = "client_id=app";
+        let fault = |certificate, keys: Option<&KeySet>| with(&client, certificate, keys, named).unwrap_err();
+        assert!(with(&client, Ok(Some(&certificate)), Some(&keys), named).is_ok());
+        assert!(matches!(fault(Ok(None), Some(&keys)), ClientAuthFault::CertificateMissing));
+        assert!(matches!(fault(Ok(Some(&certificate)), None), ClientAuthFault::KeysUnavailable));
+        let unknown = fault(Ok(Some(&other)), Some(&keys));
+        assert!(unknown.is_key_unknown(), "its keys may be newer");
+        let unreadable = fault(Err(CertificateFault::Unreadable), Some(&keys));
+        assert!(matches!(unreadable, ClientAuthFault::Certificate(CertificateFault::Unreadable)));
+        // A certificate is none of the credentials of other clients, and a secret none of this one's.
+        let secret = confidential(AuthMethod::ClientSecretBasic);
+        let as_secret = with(&secret, Ok(Some(&certificate)), Some(&keys), named);
+        assert!(matches!(as_secret, Err(ClientAuthFault::WrongMethod { .. })));
+        let both = with(&client, Ok(Some(&certificate)), Some(&keys), "client_id=app&client_secret=s3cret");
+        assert!(matches!(both, Err(ClientAuthFault::WrongMethod { .. })));
+        // MT-04: nobody is looked up by certificate.
+        assert_eq!(Presented::parse(None, &form("")).unwrap_err(), PresentedFault::Missing);
+    }
+
+    #[test]
+    fn f2_12_mt_07_an_assertion_may_be_for_the_alias_of_the_endpoint() {
+        let called = Called { endpoint: "/par", alias: Some("https://mtls.as.example"), ..called() };
+        assert_eq!(audiences(&called, true), ["https://as.example"]);
+        assert_eq!(
+            audiences(&called, false),
+            [
+                "https://as.example",
+                "https://as.example/par",
+                "https://as.example/token",
+                "https://mtls.as.example/par",
+                "https://mtls.as.example/token",
+            ]
+        );
     }
 }

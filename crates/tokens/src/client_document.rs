@@ -6,8 +6,9 @@
 //! or to the person's own machine, and the consent page shows the host.
 
 use chrono::{DateTime, Utc};
+use consent::Catalogue;
 use protocol::{
-    ClientId, Scope,
+    ClientId,
     client::{ApplicationType, AuthMethod},
     registration::{RegistrationFormFault, RegistrationRequest},
 };
@@ -15,7 +16,7 @@ use url::{Host, Url};
 
 use crate::{
     client::{Client, ClientFault, ClientRecord},
-    registration::{RegistrationFault, RegistrationPolicy, settle},
+    registration::{RegistrationFault, RegistrationPolicy, is_on_the_web, settle},
 };
 
 /// Why a document is no client.
@@ -66,7 +67,7 @@ pub fn read_document(
     id: &ClientId,
     body: &[u8],
     policy: &RegistrationPolicy,
-    declared: &Scope,
+    catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> Result<ClientRecord, DocumentFault> {
     let mut request = RegistrationRequest::parse(body)?;
@@ -96,7 +97,7 @@ pub fn read_document(
             return Err(DocumentFault::Redirect(uri.clone()));
         }
     }
-    let (metadata, settings) = settle(&request, policy, declared)?;
+    let (metadata, settings) = settle(&request, policy, catalogue)?;
     let record = ClientRecord {
         id: id.clone(),
         metadata,
@@ -112,12 +113,14 @@ pub fn read_document(
 
 /// Whether an answer stays on the person's own machine. Whether it may is decided with all redirect URIs.
 fn is_native(uri: &str) -> bool {
-    !uri.starts_with("https:")
+    !is_on_the_web(uri)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
     use protocol::client::{GrantType, ResponseType};
     use rstest::rstest;
     use serde_json::{Value, json};
@@ -139,15 +142,17 @@ mod tests {
             grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
             response_types: [ResponseType::Code].into(),
             auth_methods: [AuthMethod::None, AuthMethod::PrivateKeyJwt].into(),
+            detail_types: BTreeSet::new(),
             redirect_hosts: vec![HostRule::Any],
             native: true,
             link_hosts: Vec::new(),
             pkce_exempt: false,
             secret_lifetime: None,
             consent_lifetime: None,
+            unused_lifetime: None,
         };
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let declared = "openid profile".parse().unwrap();
+        let declared = Catalogue::default();
         read_document(&ID.parse().unwrap(), document.to_string().as_bytes(), &policy, &declared, now)
     }
 
@@ -188,6 +193,10 @@ mod tests {
     #[case(
         json!({ "redirect_uris": ["https://app.example/cb", "https://evil.example/cb"] }),
         DocumentFault::Redirect("https://evil.example/cb".into())
+    )]
+    #[case(
+        json!({ "redirect_uris": ["http://127.0.0.1/cb", "HTTPS://evil.example/cb"] }),
+        DocumentFault::Redirect("HTTPS://evil.example/cb".into())
     )]
     #[case(
         json!({ "redirect_uris": ["https://app.example:8443/cb"] }),

@@ -1,9 +1,12 @@
 //! Redeeming an authorization code (RFC 6749 §4.1.3).
 
 use chrono::{DateTime, Utc};
-use consent::Catalogue;
+use consent::{Catalogue, details::narrowed};
 use jose::digest::Digest;
-use protocol::{GrantId, client::GrantType, pkce::CodeVerifier, token::CodeRequest};
+use protocol::{
+    GrantId, authorization_details::AuthorizationDetails, client::GrantType, pkce::CodeVerifier,
+    token::CodeRequest,
+};
 
 use crate::{
     device,
@@ -45,6 +48,9 @@ pub enum CodeFault {
     /// Bound to another key than the one that was shown, if any was (DP-08, F2-15).
     #[error("code_bound_to_another_key")]
     OtherKey,
+    /// Authorization details beyond those that were granted: `invalid_authorization_details` (RAR-04).
+    #[error("authorization_details_wider_than_granted")]
+    DetailsWider,
     /// The grant no longer lives.
     #[error("{0}")]
     Ended(GrantEnd),
@@ -69,6 +75,7 @@ pub struct RedeemableCode {
     pkce: Option<VerifiedPkce>,
     record: CodeRecord,
     grant: LiveGrant,
+    details: AuthorizationDetails,
 }
 
 /// Proof that the verifier fitted the challenge of the authorization request (RFC 7636 §4.6).
@@ -90,6 +97,11 @@ impl RedeemableCode {
     /// The grant that it gives.
     pub const fn grant(&self) -> &LiveGrant {
         &self.grant
+    }
+
+    /// What exactly its access token may say: of what was granted, what the request wants (RFC 9396 §6).
+    pub const fn details(&self) -> &AuthorizationDetails {
+        &self.details
     }
 
     /// The nonce for the ID token.
@@ -141,7 +153,9 @@ pub fn redeem(
     oxide::redeem(client, &record, &line.grant.scope, verifier.as_ref()).map_err(refuse)?;
     let pkce = verifier.map(|_| VerifiedPkce(()));
     let grant = line.live(catalogue, now).map_err(|end| refuse(CodeFault::Ended(end)))?;
-    Ok(RedeemableCode { pkce, record, grant })
+    let details = narrowed(&grant.grant().details, request.details.as_ref());
+    let details = details.map_err(|_| refuse(CodeFault::DetailsWider))?;
+    Ok(RedeemableCode { pkce, record, grant, details })
 }
 
 /// Decides about what a person allowed a device (RFC 8628 §3.4). The device's code is no authorization
@@ -170,7 +184,9 @@ pub fn redeem_device(
         return Err(refuse(CodeFault::Expired));
     }
     let grant = line.live(catalogue, now).map_err(|end| refuse(CodeFault::Ended(end)))?;
-    Ok(RedeemableCode { pkce: None, record, grant })
+    // Devices can't ask for any.
+    let details = AuthorizationDetails::default();
+    Ok(RedeemableCode { pkce: None, record, grant, details })
 }
 
 /// With PKCE the redirect URI may be left out; if it comes, it is the authorized one (O21-05).
@@ -195,7 +211,8 @@ fn verifier(request: &CodeRequest, record: &CodeRecord) -> Result<Option<CodeVer
 impl RedeemableCode {
     /// A code that gives `grant`, of a client that is exempt from PKCE.
     pub(crate) fn for_tests(grant: LiveGrant) -> Self {
-        Self { pkce: None, record: oxide::tests::code(), grant }
+        let details = grant.grant().details.clone();
+        Self { pkce: None, record: oxide::tests::code(), grant, details }
     }
 }
 
@@ -232,6 +249,7 @@ mod tests {
                 redirect_uri: Some("https://app.example/cb".into()),
                 code_verifier: Some(CodeVerifierText::new(VERIFIER)),
                 resources: Vec::new(),
+                details: None,
             },
             record: CodeRecord {
                 digest: jose::digest::sha256("x"),

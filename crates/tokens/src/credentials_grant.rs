@@ -1,21 +1,29 @@
 //! A client on its own behalf (RFC 6749 §4.4).
 
-use consent::{AudienceFault, Catalogue, TokenTarget};
-use protocol::{Scope, client::GrantType, token::ClientCredentialsRequest};
+use consent::{AudienceFault, Catalogue, DetailFault, TokenTarget};
+use protocol::{
+    Scope, authorization_details::AuthorizationDetails, client::GrantType, token::ClientCredentialsRequest,
+};
 
-use crate::{client_auth::AuthenticatedClient, oxide};
+use crate::{client::Client, client_auth::AuthenticatedClient, oxide};
 
 /// Proof that a client may act for itself with a scope: the mint's authority where there is no
 /// person and no consent.
 #[derive(Debug)]
 pub struct ClientGrant {
     target: TokenTarget,
+    details: AuthorizationDetails,
 }
 
 impl ClientGrant {
     /// What the token is for.
     pub const fn target(&self) -> &TokenTarget {
         &self.target
+    }
+
+    /// What exactly it may say beside the scope.
+    pub const fn details(&self) -> &AuthorizationDetails {
+        &self.details
     }
 }
 
@@ -31,6 +39,10 @@ pub enum ClientGrantFault {
     /// A scope that it is not registered for, or one about a person: `invalid_scope`.
     #[error("scope_not_allowed")]
     ScopeNotAllowed,
+    /// Authorization details that a client can't have for itself, or not there:
+    /// `invalid_authorization_details`.
+    #[error(transparent)]
+    Details(#[from] DetailFault),
     /// Scope and resources don't fit: `invalid_target` or `invalid_scope`.
     #[error("{0}")]
     Audience(AudienceFault),
@@ -78,7 +90,27 @@ pub fn client_credentials(
         consent::audience_of(&scope, &request.resources, catalogue).map_err(ClientGrantFault::Audience)?;
     let target = consent::narrow(&scope, &audience, &request.resources, catalogue)
         .map_err(ClientGrantFault::Audience)?;
-    Ok(ClientGrant { target })
+    let details = match &request.details {
+        None => AuthorizationDetails::default(),
+        Some(asked) => own_details(client, asked, &target, catalogue)?,
+    };
+    Ok(ClientGrant { target, details })
+}
+
+/// The details that a client may have for itself: of types that need no person, at the token's audience.
+fn own_details(
+    client: &Client,
+    asked: &AuthorizationDetails,
+    target: &TokenTarget,
+    catalogue: &Catalogue,
+) -> Result<AuthorizationDetails, DetailFault> {
+    let types = catalogue.detail_types();
+    types.check(asked, &client.detail_types)?;
+    let audience = target.audience.as_deref().unwrap_or_default();
+    let may_have = |kind: &str| types.get(kind).is_some_and(|kind| kind.definition().client_credentials);
+    let refused =
+        asked.iter().position(|detail| !may_have(detail.kind()) || !types.reaches(detail, audience));
+    refused.map_or_else(|| Ok(asked.clone()), |index| Err(DetailFault::Type { index }))
 }
 
 #[cfg(test)]

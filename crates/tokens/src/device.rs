@@ -8,11 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::digest::{Digest, sha256_framed};
 use protocol::{
-    ClientId,
-    authorization::AuthorizationRequest,
-    client::{GrantType, Profile},
-    device::UserCode,
-    secret::DeviceCode,
+    ClientId, authorization::AuthorizationRequest, client::GrantType, device::UserCode, secret::DeviceCode,
 };
 
 use crate::{client::Client, issue::IssuedCode};
@@ -130,9 +126,11 @@ pub fn hand_over(issued: &mut IssuedCode, device: Digest, expires_at: DateTime<U
     issued.grant.expires_at += wait;
 }
 
-/// Whether a client may use the grant: it registered it, and its profile does not forbid it (DV-06).
+/// Whether a client may use the grant: it registered it, and its profile has it or an operator said so for
+/// this one (DV-06).
 pub fn may_use(client: &Client) -> bool {
-    client.may_use(GrantType::DeviceCode) && client.protection.profile == Profile::General
+    let allowed = client.protection.rules().device_grant || client.settings.device_grant;
+    client.may_use(GrantType::DeviceCode) && allowed
 }
 
 /// Decides about a poll while nothing was allowed (DV-02). With the fault comes what the next poll must
@@ -163,6 +161,8 @@ pub fn poll(
 
 #[cfg(test)]
 mod tests {
+    use protocol::client::Profile;
+
     use super::*;
     use crate::client::tests::client;
 
@@ -216,5 +216,7 @@ mod tests {
         assert!(may_use(&client));
         client.protection.profile = Profile::Fapi2;
         assert!(!may_use(&client));
+        client.settings.device_grant = true;
+        assert!(may_use(&client), "an operator said so");
     }
 }

@@ -14,9 +14,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use consent::{Catalogue, Role, TokenTarget};
+use consent::{Catalogue, Role, TokenTarget, details::narrowed};
 use protocol::{
     ClientId, Scope,
+    authorization_details::AuthorizationDetails,
     client::{GrantType, TokenFormat},
     exchange::{TokenExchangeRequest, TokenType},
 };
@@ -136,6 +137,10 @@ pub enum ExchangeFault {
     /// More than the subject token and the rule have in common, or nothing: `invalid_scope`.
     #[error("exchange_scope")]
     Scope,
+    /// Authorization details beyond the subject token's, or that mean nothing to the target:
+    /// `invalid_authorization_details`.
+    #[error("exchange_details")]
+    Details,
     /// A JWT was asked for where tokens are opaque: `invalid_request`.
     #[error("exchange_format")]
     Format,
@@ -149,6 +154,7 @@ pub struct ExchangeGrant {
     actor: Option<Actor>,
     target: TokenTarget,
     roles: Vec<String>,
+    details: AuthorizationDetails,
     issued: TokenType,
 }
 
@@ -161,6 +167,12 @@ impl ExchangeGrant {
     /// What the new token is for.
     pub const fn target(&self) -> &TokenTarget {
         &self.target
+    }
+
+    /// What exactly the new token may say: part of what the old one says, as far as it means something to
+    /// the target (TX-04, RAR-05).
+    pub const fn details(&self) -> &AuthorizationDetails {
+        &self.details
     }
 
     /// The token that is exchanged, for the audit trail.
@@ -233,16 +245,17 @@ pub fn exchange(
         return Err(ExchangeFault::Format);
     }
     let roles = roles(&subject, &grant, &scope, catalogue);
+    let meant = catalogue.detail_types().for_audience(&subject.authorization_details, &rule.audience);
+    let details = narrowed(&meant, request.details.as_ref()).map_err(|_| ExchangeFault::Details)?;
     let target = TokenTarget { audience: Some(rule.audience.clone()), scope };
-    Ok(ExchangeGrant { grant, subject, actor, target, roles, issued })
+    Ok(ExchangeGrant { grant, subject, actor, target, roles, details, issued })
 }
 
 /// A token that is bound to a key is worth nothing without a proof by that key in this very request
 /// (TX-06). So a thief can't turn it into a bearer token, and neither can a service that it was shown to.
 fn proven(token: LiveToken, sender: &Sender) -> Result<LiveToken, ExchangeFault> {
     let Some(bound) = &token.claims().cnf else { return Ok(token) };
-    let shown = sender.thumbprint().map(|key| key.to_string());
-    if bound.jkt.is_some() && bound.jkt == shown { Ok(token) } else { Err(ExchangeFault::Bound) }
+    if sender.proves(bound) { Ok(token) } else { Err(ExchangeFault::Bound) }
 }
 
 /// The rule for this subject token and these targets, and the one target (TX-03).

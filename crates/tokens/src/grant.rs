@@ -6,11 +6,12 @@
 //! too: a consent that was narrowed or a role that was taken away counts from the next use on (F2-17).
 
 use chrono::{DateTime, Utc};
-use consent::{AudienceFault, Catalogue, Role, TokenTarget, openid::OFFLINE_ACCESS};
+use consent::{AudienceFault, Catalogue, Role, TokenTarget, details::standing, openid::OFFLINE_ACCESS};
 use jose::digest::Digest;
 use protocol::{
     ClientId, ConsentId, GrantId, Scope, SessionId, TokenId, UserId,
     acr::{Acr, Amr},
+    authorization_details::AuthorizationDetails,
     pkce::CodeChallenge,
 };
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct GrantRecord {
     pub scope: Scope,
     /// Single claims that were granted beside it (OC-18).
     pub claims: GrantedClaims,
+    /// What exactly was granted beside it (RFC 9396 §7), as the consent said it.
+    pub details: AuthorizationDetails,
     /// The audience of its access tokens (AT-03); empty for userinfo alone.
     pub audience: Vec<String>,
     /// When the person was authenticated.
@@ -124,8 +127,9 @@ pub struct RefreshRecord {
     pub expires_at: DateTime<Utc>,
     /// When it was rotated away.
     pub consumed_at: Option<DateTime<Utc>>,
-    /// The thumbprint of the only key that may use it: of a public client that showed one (DP-06).
-    pub dpop_jkt: Option<Digest>,
+    /// The thumbprint of the only key or certificate that may use it: of a public client that showed one
+    /// (DP-06, RFC 8705 §4).
+    pub bound_to: Option<Digest>,
 }
 
 /// An opaque access token as it is stored.
@@ -159,10 +163,14 @@ pub struct GrantLine {
     /// The scope that its client may ask for now; narrower than the grant's if an operator took some
     /// of it away.
     pub client_scope: Scope,
+    /// The types of authorization details that its client may ask for now.
+    pub client_detail_types: Vec<String>,
     /// The scope that the consent has now; narrower than the grant's if it was narrowed since.
     pub consent_scope: Scope,
     /// The resource servers that the consent has now.
     pub consent_resources: Vec<String>,
+    /// The authorization details that the consent has now.
+    pub consent_details: AuthorizationDetails,
     /// When the consent was withdrawn.
     pub consent_withdrawn_at: Option<DateTime<Utc>>,
     /// When the consent ends.
@@ -240,8 +248,9 @@ impl GrantLine {
         let session_end = self.session_expires_at.filter(|_| self.grant.session_bound);
         let ends = [Some(self.grant.expires_at), self.consent_expires_at, session_end];
         let ends_at = ends.into_iter().flatten().min().unwrap_or(self.grant.expires_at);
+        let details = self.remaining_details(&audience, catalogue);
         let claims = self.grant.claims.narrowed(&self.client_scope, &self.consent_scope);
-        let grant = GrantRecord { scope, audience, claims, ..self.grant };
+        let grant = GrantRecord { scope, audience, claims, details, ..self.grant };
         Ok(LiveGrant { grant, user_roles: self.user_roles, ends_at })
     }
 
@@ -256,6 +265,21 @@ impl GrantLine {
             (self.client_disabled, GrantEnd::ClientDisabled),
         ];
         ends.into_iter().find(|(over, _)| *over).map_or(Ok(()), |(_, end)| Err(end))
+    }
+
+    /// The authorization details that are left of the grant's: what consent, client, roles and catalogue
+    /// still have, at resource servers that are left.
+    fn remaining_details(&self, audience: &[String], catalogue: &Catalogue) -> AuthorizationDetails {
+        if self.grant.details.is_empty() {
+            return AuthorizationDetails::default();
+        }
+        let types = catalogue.detail_types();
+        let held: Vec<Role> = self.user_roles.iter().filter_map(|role| role.parse().ok()).collect();
+        let consented = standing(&self.grant.details, &self.consent_details, types);
+        types.held_to(&consented, &held).filtered(|detail| {
+            self.client_detail_types.iter().any(|kind| kind == detail.kind())
+                && audience.iter().any(|resource| types.reaches(detail, resource))
+        })
     }
 
     /// The scope and the audience that are left of the grant's.
@@ -307,7 +331,10 @@ impl LiveGrant {
         let audience = consent::still_reached(&self.grant.audience, &self.grant.scope, &scope, catalogue);
         let target = consent::narrow(&scope, &audience, resources, catalogue)?;
         match &target.audience {
-            Some(resource) if target.scope.is_empty() => {
+            Some(resource)
+                if target.scope.is_empty()
+                    && catalogue.detail_types().for_audience(&self.grant.details, resource).is_empty() =>
+            {
                 Err(AudienceFault::UnknownResource(resource.clone()))
             }
             _ => Ok(target),

@@ -83,6 +83,7 @@ pub fn issue_code(
         expires_at: consent.expires_at().map_or(now + life, |end| end.min(now + life)),
         scope,
         claims,
+        details: consent.details().clone(),
     };
     let code = AuthorizationCode::from_entropy(entropy);
     let expires_at = now + policy.code_lifetime;

@@ -18,6 +18,7 @@ use keys::Keyring;
 use protocol::{
     ClientId, GrantId, Scope, SessionId, TokenId,
     acr::{Acr, Amr},
+    authorization_details::AuthorizationDetails,
     client::TokenFormat,
     secret::AccessToken,
     token::Confirmation,
@@ -79,6 +80,17 @@ impl<'a> Authority<'a> {
             Self::Client(_) => None,
             Self::Exchange(exchange) => Some(exchange.grant()),
             Self::Assertion(assertion) => Some(assertion.live()),
+        }
+    }
+
+    /// What exactly it allows, beside the scope: what the person's consent says, or the client's own grant.
+    fn details(self) -> AuthorizationDetails {
+        match self {
+            Self::Code(code) => code.details().clone(),
+            Self::Refresh(refreshable) => refreshable.details().clone(),
+            Self::Client(own) => own.details().clone(),
+            Self::Exchange(exchange) => exchange.details().clone(),
+            Self::Assertion(_) => AuthorizationDetails::default(),
         }
     }
 
@@ -154,7 +166,8 @@ struct IdTokenClaims<'a> {
     auth_time: i64,
     acr: Acr,
     amr: &'a [Amr],
-    sid: SessionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,10 +271,19 @@ impl Mint<'_> {
             acr: grant.map(|grant| grant.acr),
             amr: grant.map(|grant| grant.amr.clone()).unwrap_or_default(),
             roles: self.roles(live, target),
+            authorization_details: self.details(authority, target),
             cnf: sender.confirmation(),
             delegation: Delegation::default(),
         };
         (authority.marked(client, claims), expires_at)
+    }
+
+    /// The details that mean something to the resource server (RAR-05).
+    fn details(&self, authority: Authority<'_>, target: &TokenTarget) -> AuthorizationDetails {
+        match &target.audience {
+            None => AuthorizationDetails::default(),
+            Some(audience) => self.catalogue.detail_types().for_audience(&authority.details(), audience),
+        }
     }
 
     /// The resource server, and this issuer beside it where the token also opens userinfo.
@@ -332,7 +354,7 @@ impl Mint<'_> {
             auth_time: grant.auth_time.timestamp(),
             acr: grant.acr,
             amr: &grant.amr,
-            sid: grant.session,
+            sid: client.names_sessions().then_some(grant.session),
             at_hash: Some(half_hash(algorithm, access.token.expose())),
             c_hash: None,
             s_hash: None,
@@ -400,6 +422,9 @@ pub struct AccessTokenClaims {
     /// The roles that the scopes give at the audience.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub roles: Vec<String>,
+    /// What exactly it allows at the audience, beside the scope (RFC 9396 §9.1, RAR-05).
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty", default)]
+    pub authorization_details: AuthorizationDetails,
     /// The key that it is bound to (RFC 7800 §3.1); none for a bearer token.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cnf: Option<Confirmation>,

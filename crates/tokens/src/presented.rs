@@ -7,11 +7,13 @@ use chrono::{DateTime, Utc};
 use consent::{Catalogue, IntrospectionAnswer, ResourceServer, Role};
 use jose::{
     VerifiedDpop,
+    certificate::HeldCertificate,
     digest::{Digest, sha256},
 };
 use protocol::{
     GrantId, TokenId, UserId,
     introspection::{ActiveToken, IntrospectionResponse},
+    token::Confirmation,
 };
 
 use crate::{
@@ -70,6 +72,9 @@ pub enum DeadToken {
     /// It is bound to a key that was not shown, or shown as what it is not (DP-12).
     #[error("wrong_sender")]
     WrongSender,
+    /// It is bound to a certificate that was not shown (MT-05).
+    #[error("wrong_certificate")]
+    WrongCertificate,
     /// It is for somebody else.
     #[error("foreign_audience")]
     ForeignAudience,
@@ -83,15 +88,26 @@ pub struct LiveToken {
 }
 
 impl FoundAccessToken {
-    /// Holds the way in which it was shown against the key that it is bound to: a bound token comes with
-    /// a proof by that key, another one as a bearer token (DP-12).
+    /// Holds the way in which it was shown against what it is bound to: a token that is bound to a key comes
+    /// with a proof by it, one that is bound to a certificate on a connection with that, and only the former
+    /// comes with a proof (DP-12, MT-05).
     ///
     /// # Errors
-    /// [`DeadToken::WrongSender`].
-    pub fn shown_with(self, proof: Option<&VerifiedDpop>) -> Result<Self, DeadToken> {
-        let bound_to = self.claims.cnf.as_ref().and_then(|cnf| cnf.jkt.clone());
-        let shown = proof.map(|proof| proof.thumbprint().to_string());
-        if bound_to == shown { Ok(self) } else { Err(DeadToken::WrongSender) }
+    /// [`DeadToken::WrongSender`], [`DeadToken::WrongCertificate`].
+    pub fn shown_with(
+        self,
+        proof: Option<&VerifiedDpop>,
+        certificate: Option<&HeldCertificate>,
+    ) -> Result<Self, DeadToken> {
+        let bound_to = self.claims.cnf.clone().unwrap_or_default();
+        if bound_to.jkt != proof.map(|proof| proof.thumbprint().to_string()) {
+            return Err(DeadToken::WrongSender);
+        }
+        let shown = certificate.map(|certificate| certificate.thumbprint().to_string());
+        if bound_to.x5t_s256.is_some() && bound_to.x5t_s256 != shown {
+            return Err(DeadToken::WrongCertificate);
+        }
+        Ok(self)
     }
 
     /// Whether it and everything above it lives. What comes out says no more than the grant allows
@@ -131,6 +147,10 @@ impl FoundAccessToken {
                     claims.aud = consent::still_reached(&claims.aud, &claims.scope, &scope, catalogue);
                 }
                 claims.scope = scope;
+                // What is left of the grant's, and no more than the token had.
+                claims.authorization_details = claims
+                    .authorization_details
+                    .filtered(|said| grant.details.iter().any(|granted| said.is_within(granted)));
                 Ok(LiveToken { claims, grant: Some(live) })
             }
             _ => Err(DeadToken::Unknown),
@@ -238,13 +258,16 @@ fn describe(token: LiveToken, caller: &IntrospectionCaller, catalogue: &Catalogu
         aud: caller.audience().to_owned(),
         iss: claims.iss,
         jti: claims.jti.to_string(),
-        token_type: if claims.cnf.is_some() { "DPoP" } else { "Bearer" },
+        token_type: Confirmation::token_type(claims.cnf.as_ref()),
         cnf: claims.cnf,
         grant_id: claims.grant_id,
         auth_time: claims.auth_time,
         acr: claims.acr,
         amr: claims.amr,
         roles: claims.roles,
+        authorization_details: catalogue
+            .detail_types()
+            .for_audience(&claims.authorization_details, caller.audience()),
         act: claims.delegation.act.and_then(|act| serde_json::to_value(act).ok()),
         may_act: claims.delegation.may_act.and_then(|may| serde_json::to_value(may).ok()),
     }

@@ -4,11 +4,15 @@
 //! [`Rules`], never which profile it is, so general clients and financial ones pass through the same
 //! lists of checks, with other values.
 
+mod fitness;
+
 use consent::Catalogue;
 use jose::Algorithm;
 use protocol::client::{AuthMethod, ClientMetadata, Profile, ResponseType};
 
 use crate::client::{ClientAuthentication, ClientFault, ClientRecord};
+
+pub use self::fitness::{Finding, ProfileFault, Verdict, fitness};
 
 /// What a profile asks of its clients.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Rules {
     pub bound_tokens: bool,
     /// Whether nobody can exempt them from PKCE (F2-21).
     pub pkce: bool,
+    /// Whether they may use the device grant without an operator saying so for each (DV-06).
+    pub device_grant: bool,
     /// Whether their authorization requests are signed (MS-01).
     pub signed_requests: bool,
     /// Whether the answers are (MS-05).
@@ -45,13 +51,14 @@ const GENERAL: Rules = Rules {
     pushed_requests: false,
     bound_tokens: false,
     pkce: false,
+    device_grant: true,
     signed_requests: false,
     signed_responses: false,
 };
 
 /// FAPI 2.0 Security Profile §5.3.2, §5.4.
 const FAPI2: Rules = Rules {
-    methods: &[AuthMethod::PrivateKeyJwt],
+    methods: &[AuthMethod::PrivateKeyJwt, AuthMethod::TlsClientAuth, AuthMethod::SelfSignedTlsClientAuth],
     algorithms: &[Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa],
     default_algorithm: Algorithm::Es256,
     response_types: &[ResponseType::Code],
@@ -59,6 +66,7 @@ const FAPI2: Rules = Rules {
     pushed_requests: true,
     bound_tokens: true,
     pkce: true,
+    device_grant: false,
     signed_requests: false,
     signed_responses: false,
 };
@@ -77,31 +85,6 @@ impl Rules {
     }
 }
 
-/// What keeps a client from its profile, in words that an operator can act on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProfileFault {
-    /// F2-08: nothing tells it from somebody else.
-    #[error("it is a public client; it must authenticate with private_key_jwt")]
-    Public,
-    /// F2-10.
-    #[error("it authenticates by {0}; only private_key_jwt will do")]
-    Method(AuthMethod),
-    /// F2-34.
-    #[error("{member} is {value}; only PS256, ES256 and EdDSA will do")]
-    Algorithm {
-        /// The metadata member.
-        member: &'static str,
-        /// Its value.
-        value: String,
-    },
-    /// F2-18.
-    #[error("response_types has {0}; only code will do")]
-    ResponseType(ResponseType),
-    /// F2-21.
-    #[error("require_pkce is off; PKCE can't be waived")]
-    WithoutPkce,
-}
-
 /// How a client's requests and tokens are protected: its profile, and what it registered beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protection {
@@ -109,21 +92,31 @@ pub struct Protection {
     pub profile: Profile,
     /// Whether its access tokens are always bound to a key (F2-09, DP-09).
     pub bound_tokens: bool,
+    /// Whether they are bound to the certificate that it shows, where no DPoP proof says otherwise: it
+    /// registered so (MT-06), or it must bind them and did not promise DPoP.
+    pub certificate_binds: bool,
+    /// Whether it registered that they are (RFC 8705 §3.4).
+    pub certificate_promised: bool,
     /// Whether its authorization requests are always pushed (F2-19, PAR-07). The server's own policy is
     /// added when the client is loaded.
     pub pushed_requests: bool,
 }
 
 impl Protection {
-    pub(crate) fn parse(record: &ClientRecord, method: AuthMethod, faults: &mut Vec<ClientFault>) -> Self {
+    pub(crate) fn parse(record: &ClientRecord, faults: &mut Vec<ClientFault>) -> Self {
         let profile = record.settings.profile.unwrap_or(Profile::General);
         let rules = Rules::of(profile);
         let metadata = &record.metadata;
-        let found = faults_of(record, method, rules);
+        let found = fitness::faults(record, rules);
         faults.extend(found.into_iter().map(|fault| ClientFault::Profile { profile, fault }));
         Self {
             profile,
-            bound_tokens: rules.bound_tokens || metadata.dpop_bound_access_tokens,
+            bound_tokens: rules.bound_tokens
+                || metadata.dpop_bound_access_tokens
+                || metadata.tls_client_certificate_bound_access_tokens,
+            certificate_binds: metadata.tls_client_certificate_bound_access_tokens
+                || (rules.bound_tokens && !metadata.dpop_bound_access_tokens),
+            certificate_promised: metadata.tls_client_certificate_bound_access_tokens,
             pushed_requests: rules.pushed_requests || metadata.require_pushed_authorization_requests,
         }
     }
@@ -141,43 +134,6 @@ impl Protection {
     }
 }
 
-/// Every rule of the profile that a client breaks.
-fn faults_of(record: &ClientRecord, method: AuthMethod, rules: &Rules) -> Vec<ProfileFault> {
-    let metadata = &record.metadata;
-    let mut faults = Vec::new();
-    if !rules.methods.contains(&method) {
-        let public = method == AuthMethod::None;
-        faults.push(if public { ProfileFault::Public } else { ProfileFault::Method(method) });
-    }
-    for (member, value) in signatures(metadata) {
-        // A name that is no algorithm at all is told of elsewhere.
-        let known = value.parse::<Algorithm>();
-        if known.is_ok_and(|algorithm| !rules.algorithms.contains(&algorithm)) {
-            faults.push(ProfileFault::Algorithm { member, value: value.clone() });
-        }
-    }
-    let types = metadata.response_types.iter().flatten();
-    let foreign = types.copied().find(|response| !rules.response_types.contains(response));
-    faults.extend(foreign.map(ProfileFault::ResponseType));
-    if rules.pkce && !record.settings.require_pkce {
-        faults.push(ProfileFault::WithoutPkce);
-    }
-    faults
-}
-
-/// The members that name an algorithm of signatures, with their values.
-fn signatures(metadata: &ClientMetadata) -> impl Iterator<Item = (&'static str, &String)> {
-    [
-        ("token_endpoint_auth_signing_alg", &metadata.token_endpoint_auth_signing_alg),
-        ("id_token_signed_response_alg", &metadata.id_token_signed_response_alg),
-        ("userinfo_signed_response_alg", &metadata.userinfo_signed_response_alg),
-        ("request_object_signing_alg", &metadata.request_object_signing_alg),
-        ("authorization_signed_response_alg", &metadata.authorization_signed_response_alg),
-    ]
-    .into_iter()
-    .filter_map(|(member, value)| value.as_ref().map(|value| (member, value)))
-}
-
 /// The profile of a new client for which nobody chose one: FAPI 2.0 where it can authenticate and its
 /// scope reaches what the catalogue calls financial.
 pub fn default_profile(metadata: &ClientMetadata, catalogue: &Catalogue) -> Profile {
@@ -193,15 +149,14 @@ pub fn chosen_profile(metadata: &ClientMetadata, catalogue: &Catalogue) -> Optio
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::client::{Client, tests::record};
 
     /// A client that obeys the profile.
-    fn financial() -> ClientRecord {
+    pub(crate) fn financial() -> ClientRecord {
         let key = json!({"keys": [{
             "kty": "EC", "crv": "P-256",
             "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
@@ -215,7 +170,8 @@ mod tests {
         record
     }
 
-    fn faults(record: &ClientRecord) -> Vec<ProfileFault> {
+    /// What of its profile it breaks.
+    pub(crate) fn faults(record: &ClientRecord) -> Vec<ProfileFault> {
         let faults = Client::parse(record).err().unwrap_or_default();
         let of = |fault| if let ClientFault::Profile { fault, .. } = fault { Some(fault) } else { None };
         faults.into_iter().filter_map(of).collect()
@@ -237,38 +193,6 @@ mod tests {
         assert!(!client.protection.bound_tokens && !client.protection.pushed_requests);
     }
 
-    #[rstest]
-    #[case(|r: &mut ClientRecord| r.metadata.token_endpoint_auth_method = Some(AuthMethod::None), ProfileFault::Public)]
-    #[case(
-        |r: &mut ClientRecord| r.metadata.token_endpoint_auth_method = None,
-        ProfileFault::Method(AuthMethod::ClientSecretBasic)
-    )]
-    #[case(
-        |r: &mut ClientRecord| r.metadata.id_token_signed_response_alg = Some("RS256".into()),
-        ProfileFault::Algorithm { member: "id_token_signed_response_alg", value: "RS256".into() }
-    )]
-    #[case(
-        |r: &mut ClientRecord| r.metadata.token_endpoint_auth_signing_alg = Some("RS256".into()),
-        ProfileFault::Algorithm { member: "token_endpoint_auth_signing_alg", value: "RS256".into() }
-    )]
-    #[case(
-        |r: &mut ClientRecord| r.metadata.response_types = Some(vec![ResponseType::Code, ResponseType::CodeIdToken]),
-        ProfileFault::ResponseType(ResponseType::CodeIdToken)
-    )]
-    #[case(|r: &mut ClientRecord| r.settings.require_pkce = false, ProfileFault::WithoutPkce)]
-    fn f2_08_f2_10_f2_18_f2_21_f2_34_what_keeps_a_client_from_the_profile(
-        #[case] change: fn(&mut ClientRecord),
-        #[case] fault: ProfileFault,
-    ) {
-        for profile in [Profile::Fapi2, Profile::Fapi2MessageSigning] {
-            let mut record = financial();
-            record.settings.profile = Some(profile);
-            assert_eq!(faults(&record), []);
-            change(&mut record);
-            assert_eq!(faults(&record), std::slice::from_ref(&fault));
-        }
-    }
-
     #[test]
     fn dp_09_par_07_a_general_client_may_ask_for_protection() {
         let mut record = record();
@@ -277,7 +201,13 @@ mod tests {
         let protection = Client::parse(&record).unwrap().protection;
         assert_eq!(
             protection,
-            Protection { profile: Profile::General, bound_tokens: true, pushed_requests: true }
+            Protection {
+                profile: Profile::General,
+                bound_tokens: true,
+                certificate_binds: false,
+                certificate_promised: false,
+                pushed_requests: true
+            }
         );
     }
 }

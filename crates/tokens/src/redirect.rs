@@ -9,6 +9,7 @@ use protocol::{
     response_mode::Delivery,
     uri::RedirectUri,
 };
+use url::Url;
 
 use crate::{client::Client, pushed::ReferenceFault};
 
@@ -54,7 +55,26 @@ impl VerifiedRedirect {
         if !registered.any(|uri| uri.admits(requested, client.application_type)) {
             return Err(RedirectFault::NotRegistered);
         }
-        Ok(Self {
+        Ok(Self::to(requested, addressee, client))
+    }
+
+    /// The same for a request that the client itself brought to us, authenticated: it may name other https
+    /// URIs on hosts that an operator allowed it, and on none by itself (PAR-08, RFC 9126 §2.4).
+    ///
+    /// # Errors
+    /// [`RedirectFault`].
+    pub fn verify_pushed(addressee: &Addressee<'_>, client: &Client) -> Result<Self, RedirectFault> {
+        let verified = Self::verify(addressee, client);
+        match addressee.redirect_uri {
+            Some(requested) if verified.is_err() && may_push(requested, client) => {
+                Ok(Self::to(requested, addressee, client))
+            }
+            _ => verified,
+        }
+    }
+
+    fn to(requested: &str, addressee: &Addressee<'_>, client: &Client) -> Self {
+        Self {
             client: client.id.clone(),
             uri: requested.to_owned(),
             state: addressee.state.map(str::to_owned),
@@ -65,10 +85,10 @@ impl VerifiedRedirect {
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect(),
-        })
+        }
     }
 
-    /// The same for a request that was read and stored.
+    /// The same for a request that was read and stored, pushed or not.
     ///
     /// # Errors
     /// [`RedirectFault`].
@@ -82,7 +102,10 @@ impl VerifiedRedirect {
             front_channel: request.response_type.has_id_token(),
             ui_locales: Some(&ui_locales),
         };
-        Self::verify(&addressee, client)
+        match request.pushed {
+            Some(_) => Self::verify_pushed(&addressee, client),
+            None => Self::verify(&addressee, client),
+        }
     }
 
     /// Nowhere: a device is not redirected to, it polls (RFC 8628 §3.3).
@@ -143,10 +166,27 @@ impl VerifiedRedirect {
     }
 }
 
+/// Whether a URI that is not registered is one of those that the client may push.
+fn may_push(requested: &str, client: &Client) -> bool {
+    if client.is_public() || client.pushed_redirects.is_empty() {
+        return false;
+    }
+    // What could not be registered can't be pushed.
+    let sound = RedirectUri::register(requested, client.application_type).is_ok();
+    let url = Url::parse(requested).ok().filter(|url| sound && url.scheme() == "https");
+    let host = url.as_ref().and_then(Url::host_str);
+    host.is_some_and(|host| client.pushed_redirects.iter().any(|rule| rule.admits(host)))
+}
+
 #[cfg(test)]
 mod tests {
+    use protocol::client::AuthMethod;
+
     use super::*;
-    use crate::client::tests::client;
+    use crate::{
+        client::tests::{client, confidential},
+        registration::HostRule,
+    };
 
     #[test]
     fn bcp_03_only_a_registered_uri_is_verified() {
@@ -158,5 +198,32 @@ mod tests {
         assert_eq!(verify(Some("https://app.example/cb/")), Err(RedirectFault::NotRegistered));
         assert_eq!(verify(Some("https://evil.example/cb")), Err(RedirectFault::NotRegistered));
         assert_eq!(verify(None), Err(RedirectFault::RedirectUriMissing));
+    }
+
+    #[test]
+    fn par_08_f2_11_other_uris_count_only_pushed_and_only_on_allowed_hosts() {
+        let mut app = confidential(AuthMethod::ClientSecretBasic);
+        let (one, below) = ("https://app.example/new", "https://a.apps.example/cb?x=1");
+        let addressed = |uri| Addressee { redirect_uri: Some(uri), ..Addressee::default() };
+        let pushed = |uri, client: &Client| VerifiedRedirect::verify_pushed(&addressed(uri), client).is_ok();
+        assert!(!pushed(one, &app), "off unless an operator says so");
+        app.pushed_redirects =
+            ["app.example", "*.apps.example"].map(|host| HostRule::parse(host).unwrap()).into();
+        assert!(pushed(one, &app) && pushed(below, &app));
+        assert!(VerifiedRedirect::verify(&addressed(one), &app).is_err(), "not from a browser");
+        for uri in [
+            "https://evil.example/cb",
+            "https://apps.example/cb",
+            "https://app.example.evil.example/cb",
+            "https://app.example@evil.example/cb",
+            "http://app.example/cb",
+            "https://app.example/cb#fragment",
+            "javascript:alert(1)",
+            "com.example.app:/cb",
+        ] {
+            assert!(!pushed(uri, &app), "{uri}");
+        }
+        let public = Client { pushed_redirects: app.pushed_redirects, ..client() };
+        assert!(!pushed(one, &public), "nobody knows who pushed it");
     }
 }

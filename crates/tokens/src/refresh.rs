@@ -2,9 +2,12 @@
 //! confidential ones (BCP-08).
 
 use chrono::{DateTime, Duration, Utc};
-use consent::{AudienceFault, Catalogue, TokenTarget};
+use consent::{AudienceFault, Catalogue, TokenTarget, details::narrowed};
 use jose::digest::{Digest, sha256};
-use protocol::{GrantId, client::GrantType, secret::RefreshToken, token::RefreshRequest};
+use protocol::{
+    GrantId, authorization_details::AuthorizationDetails, client::GrantType, secret::RefreshToken,
+    token::RefreshRequest,
+};
 
 use crate::{
     grant::{GrantEnd, GrantLine, LiveGrant, RefreshKind, RefreshRecord},
@@ -40,6 +43,9 @@ pub enum RefreshFault {
     /// A scope that was not granted: `invalid_scope` (RF-01).
     #[error("scope_wider_than_granted")]
     ScopeWider,
+    /// Authorization details beyond those that were granted: `invalid_authorization_details` (RAR-04).
+    #[error("authorization_details_wider_than_granted")]
+    DetailsWider,
     /// A resource that was not granted, or several: `invalid_target`.
     #[error("{0}")]
     Audience(AudienceFault),
@@ -63,6 +69,9 @@ pub struct Refreshable {
     record: RefreshRecord,
     grant: LiveGrant,
     target: TokenTarget,
+    details: AuthorizationDetails,
+    /// How long a stable token counts on once it is replaced; `None` where it stays (F2-13).
+    grace: Option<Duration>,
 }
 
 impl Refreshable {
@@ -76,10 +85,15 @@ impl Refreshable {
         &self.target
     }
 
+    /// What exactly the new access token may say: of what was granted, what the request wants (RFC 9396 §6).
+    pub const fn details(&self) -> &AuthorizationDetails {
+        &self.details
+    }
+
     /// What the store must do with the presented token.
     pub fn ageing(&self, policy: &TokenPolicy, entropy: [u8; 32], now: DateTime<Utc>) -> Ageing {
-        match self.record.kind {
-            RefreshKind::Rotating => {
+        match (self.record.kind, self.grace) {
+            (RefreshKind::Rotating, _) => {
                 let token = RefreshToken::from_entropy(entropy);
                 let successor = RefreshRecord {
                     digest: sha256(token.expose()),
@@ -92,7 +106,8 @@ impl Refreshable {
                 };
                 Ageing::Rotate { presented: self.record.digest, token, successor: Box::new(successor) }
             }
-            RefreshKind::Stable => {
+            (RefreshKind::Stable, Some(grace)) => self.renewal(policy, grace, entropy, now),
+            (RefreshKind::Stable, None) => {
                 let idle_expires_at = (now + policy.refresh_idle).min(self.record.expires_at);
                 // Last-used times are written at most once a minute.
                 let stale = idle_expires_at - self.record.idle_expires_at >= Duration::minutes(1);
@@ -101,9 +116,40 @@ impl Refreshable {
         }
     }
 
-    /// What follows when the statement found the token already rotated away: reuse.
+    /// F2-13: the client gets another token, and the one that it used goes on for a bounded time, so that
+    /// an answer which is lost on its way locks nobody out.
+    fn renewal(
+        &self,
+        policy: &TokenPolicy,
+        grace: Duration,
+        entropy: [u8; 32],
+        now: DateTime<Utc>,
+    ) -> Ageing {
+        let token = RefreshToken::from_entropy(entropy);
+        let grant = self.grant.grant();
+        // Not the end of the token that was used: that may be the near one of a token replaced before.
+        let expires_at = (grant.created_at + policy.refresh_absolute).min(self.grant.ends_at());
+        let successor = RefreshRecord {
+            digest: sha256(token.expose()),
+            issued_at: now,
+            idle_expires_at: (now + policy.refresh_idle).min(expires_at),
+            expires_at,
+            consumed_at: None,
+            ..self.record.clone()
+        };
+        let until = now + grace;
+        Ageing::Renew { presented: self.record.digest, until, token, successor: Box::new(successor) }
+    }
+
+    /// What follows when the statement found the token already rotated away, which is reuse; or at its end,
+    /// where it does not rotate.
     pub const fn lost(&self) -> RefreshRefusal {
-        RefreshRefusal { fault: RefreshFault::Reused, revoke: Some(self.record.grant) }
+        match self.record.kind {
+            RefreshKind::Rotating => {
+                RefreshRefusal { fault: RefreshFault::Reused, revoke: Some(self.record.grant) }
+            }
+            RefreshKind::Stable => RefreshRefusal { fault: RefreshFault::Expired, revoke: None },
+        }
     }
 }
 
@@ -114,6 +160,17 @@ pub enum Ageing {
     Rotate {
         /// The token that was presented.
         presented: Digest,
+        /// Its successor, for the client.
+        token: RefreshToken,
+        /// Its successor's row.
+        successor: Box<RefreshRecord>,
+    },
+    /// It is replaced, and goes on beside its successor for a while (F2-13).
+    Renew {
+        /// The token that was presented.
+        presented: Digest,
+        /// Until when it counts on, at most.
+        until: DateTime<Utc>,
         /// Its successor, for the client.
         token: RefreshToken,
         /// Its successor's row.
@@ -154,7 +211,7 @@ pub fn refresh(
     if record.idle_expires_at <= now || record.expires_at <= now {
         return Err(refuse(RefreshFault::Expired));
     }
-    if !sender.holds(record.dpop_jkt) {
+    if !sender.holds(record.bound_to) {
         return Err(refuse(RefreshFault::OtherKey));
     }
     let grant = line.live(catalogue, now).map_err(|end| refuse(RefreshFault::Ended(end)))?;
@@ -165,7 +222,9 @@ pub fn refresh(
     let target = grant
         .target(&scope, &request.resources, catalogue)
         .map_err(|fault| refuse(RefreshFault::Audience(fault)))?;
-    Ok(Refreshable { record, grant, target })
+    let details = narrowed(&grant.grant().details, request.details.as_ref());
+    let details = details.map_err(|_| refuse(RefreshFault::DetailsWider))?;
+    Ok(Refreshable { record, grant, target, details, grace: client.settings.refresh_grace() })
 }
 
 /// The first refresh token of a grant, where the client may have one.
@@ -191,8 +250,8 @@ pub fn first_refresh_token(
         idle_expires_at: (now + policy.refresh_idle).min(expires_at),
         expires_at,
         consumed_at: None,
-        // DP-06: whoever authenticates may bind anew each time.
-        dpop_jkt: sender.thumbprint().filter(|_| client.is_public()),
+        // DP-06, RFC 8705 §7.1: whoever authenticates may bind anew each time.
+        bound_to: sender.thumbprint().filter(|_| client.is_public()),
     };
     Some((token, record))
 }

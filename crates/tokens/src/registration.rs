@@ -8,15 +8,19 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use consent::Catalogue;
 use jose::KeySet;
 use protocol::{
     Scope,
-    client::{ApplicationType, AuthMethod, ClientMetadata, GrantType, ResponseType},
+    client::{ApplicationType, AuthMethod, ClientMetadata, GrantType, Profile, ResponseType},
     registration::{RegistrationFormFault, RegistrationRequest},
 };
 use url::Url;
 
-use crate::client::{ClientFault, ClientSettings};
+use crate::{
+    client::{ClientFault, ClientRecord, ClientSettings},
+    profile::{Rules, chosen_profile},
+};
 
 /// What clients may and may never ask for. What is not said is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct RegistrationPolicy {
     pub response_types: BTreeSet<ResponseType>,
     /// How they may authenticate.
     pub auth_methods: BTreeSet<AuthMethod>,
+    /// The types of authorization details that they may ask for (RAR-02).
+    pub detail_types: BTreeSet<String>,
     /// Hosts of redirect URIs.
     pub redirect_hosts: Vec<HostRule>,
     /// Whether they may be native apps, with loopback and private-use redirect URIs.
@@ -44,6 +50,8 @@ pub struct RegistrationPolicy {
     pub secret_lifetime: Option<TimeDelta>,
     /// How long a consent to them lasts; `None` for the server's default.
     pub consent_lifetime: Option<TimeDelta>,
+    /// After so long without use, a client that nobody ever consented to is forgotten; `None` for never.
+    pub unused_lifetime: Option<TimeDelta>,
 }
 
 /// Which hosts are meant.
@@ -116,9 +124,13 @@ pub enum RegistrationFault {
     /// A URL that this server would have to ask and never will (OUT-01).
     #[error("{0}: the URL can't be requested")]
     Unreachable(&'static str),
-    /// The document of a sector does not list the redirect URIs (OpenID Connect Registration §5).
+    /// The document of a sector does not list the redirect URIs (OpenID Connect Registration §5), or there
+    /// should be one.
     #[error("{0}")]
     Sector(String),
+    /// An update would call the same people by other names (OC-21).
+    #[error("subject_type: how people are called towards a client can't change; register another one")]
+    SubjectChanged,
 }
 
 impl ClientFault {
@@ -136,22 +148,59 @@ impl ClientFault {
 pub fn settle(
     request: &RegistrationRequest,
     policy: &RegistrationPolicy,
-    declared: &Scope,
+    catalogue: &Catalogue,
 ) -> Result<(ClientMetadata, ClientSettings), RegistrationFault> {
     let mut metadata = request.metadata.clone();
     keys(&metadata)?;
     let method = method(&mut metadata, policy)?;
     flows(&mut metadata, policy)?;
-    scope(&mut metadata, policy, declared)?;
+    let declared: Scope = catalogue.supported().cloned().collect();
+    scope(&mut metadata, policy, &declared)?;
     redirects(&metadata, policy)?;
     links(&metadata, policy)?;
-    metadata.id_token_signed_response_alg.get_or_insert_with(|| "RS256".to_owned());
-    let settings = ClientSettings {
-        require_pkce: !(policy.pkce_exempt && method != AuthMethod::None),
-        consent_lifetime: policy.consent_lifetime.map(|lifetime| lifetime.num_seconds()),
-        ..ClientSettings::default()
-    };
-    Ok((metadata, settings))
+    sector(&metadata)?;
+    let profile = chosen_profile(&metadata, catalogue);
+    let usual = Rules::of(profile.unwrap_or(Profile::General)).default_algorithm;
+    metadata.id_token_signed_response_alg.get_or_insert_with(|| usual.to_string());
+    Ok((metadata, policy.settings(method, profile)))
+}
+
+impl RegistrationPolicy {
+    /// A policy exempts from PKCE only whom the profile lets it (F2-21).
+    fn settings(&self, method: AuthMethod, profile: Option<Profile>) -> ClientSettings {
+        let exempt = self.pkce_exempt && method != AuthMethod::None;
+        ClientSettings {
+            require_pkce: !exempt || Rules::of(profile.unwrap_or(Profile::General)).pkce,
+            profile,
+            consent_lifetime: self.consent_lifetime.map(|lifetime| lifetime.num_seconds()),
+            ..ClientSettings::default()
+        }
+    }
+
+    /// The settings of a client that replaces its metadata (RFC 7592 §2.2). What the policy decided follows
+    /// the new metadata; what an operator has set since, he set about this client, and it stays, whatever
+    /// the client says (DR-08, DR-10).
+    pub fn replaced(
+        &self,
+        before: &ClientRecord,
+        metadata: &ClientMetadata,
+        catalogue: &Catalogue,
+    ) -> ClientSettings {
+        let by_policy = |metadata: &ClientMetadata| {
+            let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
+            self.settings(method, chosen_profile(metadata, catalogue))
+        };
+        let (was, now, set) = (by_policy(&before.metadata), by_policy(metadata), &before.settings);
+        ClientSettings {
+            require_pkce: now.require_pkce || (set.require_pkce && !was.require_pkce),
+            profile: if set.profile == was.profile { now.profile } else { set.profile },
+            consent_lifetime: match set.consent_lifetime == was.consent_lifetime {
+                true => now.consent_lifetime,
+                false => set.consent_lifetime,
+            },
+            ..set.clone()
+        }
+    }
 }
 
 fn not_allowed(member: &'static str, value: impl std::fmt::Display) -> RegistrationFault {
@@ -196,6 +245,11 @@ fn flows(metadata: &mut ClientMetadata, policy: &RegistrationPolicy) -> Result<(
     if let Some(grant) = grants.iter().find(|grant| !allowed(grant)) {
         return Err(not_allowed("grant_types", grant));
     }
+    let foreign =
+        metadata.authorization_details_types.iter().find(|kind| !policy.detail_types.contains(*kind));
+    if let Some(kind) = foreign {
+        return Err(not_allowed("authorization_details_types", kind));
+    }
     let code_flow = grants.contains(&GrantType::AuthorizationCode);
     let usual = || if code_flow { vec![ResponseType::Code] } else { Vec::new() };
     let types = metadata.response_types.get_or_insert_with(usual);
@@ -229,8 +283,27 @@ fn scope(
     Ok(())
 }
 
+/// Whether a URI leads to a web server: `https`, however it is spelt.
+pub(crate) fn is_on_the_web(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| url.scheme() == "https")
+}
+
+/// The host of a web URL. What stands in its place in a private-use URI is nobody's name.
 fn host(url: &str) -> Option<String> {
-    Url::parse(url).ok()?.host_str().map(str::to_owned)
+    Url::parse(url).ok().filter(|url| url.scheme() == "https")?.host_str().map(str::to_owned)
+}
+
+/// A redirect URI's host is a sector because answers go there. Those of the device flow go to whoever asks,
+/// so they need a document that vouches for the sector (OC-21): else a client would learn by what names
+/// somebody else's knows people.
+fn sector(metadata: &ClientMetadata) -> Result<(), RegistrationFault> {
+    let device = metadata.grant_types.iter().flatten().any(|grant| *grant == GrantType::DeviceCode);
+    let pairwise = metadata.subject_type.as_deref() == Some("pairwise");
+    if device && pairwise && metadata.sector_identifier_uri.is_none() {
+        let needed = "sector_identifier_uri: pairwise subjects need one beside the device flow";
+        return Err(RegistrationFault::Sector(needed.to_owned()));
+    }
+    Ok(())
 }
 
 fn redirects(metadata: &ClientMetadata, policy: &RegistrationPolicy) -> Result<(), RegistrationFault> {
@@ -238,7 +311,7 @@ fn redirects(metadata: &ClientMetadata, policy: &RegistrationPolicy) -> Result<(
         return Err(not_allowed("application_type", "native"));
     }
     let uris = metadata.redirect_uris.iter().chain(&metadata.post_logout_redirect_uris);
-    for uri in uris.filter(|uri| uri.starts_with("https:")) {
+    for uri in uris.filter(|uri| is_on_the_web(uri)) {
         let admits = |host: String| policy.redirect_hosts.iter().any(|rule| rule.admits(&host));
         if !host(uri).is_some_and(admits) {
             return Err(RegistrationFault::RedirectUri(uri.clone()));

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// Clocks of others may be so far ahead.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 
+/// The `typ` that statements may carry. Others belong to other kinds of token that a directory signs
+/// (RFC 8725 §3.11).
+const TYPES: [&str; 2] = ["JWT", "software-statement+jwt"];
+
 /// Claims about the statement itself, not about the software (RFC 7519 §4.1).
 const ABOUT_ITSELF: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
@@ -20,6 +24,9 @@ pub enum StatementFault {
     /// Not a JWT, or no key of an issuer made its signature.
     #[error("the software statement is not signed by an issuer that is approved here")]
     Signature,
+    /// `typ` names another kind of token.
+    #[error("the software statement is a token of another type")]
+    Type,
     /// It names another issuer than the one whose key signed it.
     #[error("the software statement is of another issuer")]
     Issuer,
@@ -37,8 +44,8 @@ pub enum StatementFault {
 /// Verifies a statement with the keys of one issuer, and gives the members that it claims.
 ///
 /// # Errors
-/// [`StatementFault`]; where several issuers are approved, [`StatementFault::Signature`] is the one that
-/// says that the next one should be tried.
+/// [`StatementFault`]; where several issuers are approved, [`StatementFault::Signature`] and
+/// [`StatementFault::Issuer`] say that the next one should be tried.
 pub fn stated(
     statement: &str,
     issuer: &str,
@@ -50,6 +57,9 @@ pub fn stated(
         JoseFault::Claim(_) => StatementFault::Claim,
         _ => StatementFault::Signature,
     })?;
+    if verified.typ.is_some() && !TYPES.iter().any(|typ| verified.typ_is(typ)) {
+        return Err(StatementFault::Type);
+    }
     let claims = verified.claims;
     let claim = |_| StatementFault::Claim;
     if claims.iss().map_err(claim)? != Some(issuer) {
@@ -102,6 +112,20 @@ mod tests {
     #[case(json!({ "iss": ISSUER, "exp": "soon" }), Err(StatementFault::Claim))]
     fn dr_05_statements_are_verified(#[case] claims: Value, #[case] expected: Result<(), StatementFault>) {
         assert_eq!(check(&claims).map(drop), expected);
+    }
+
+    #[rstest]
+    #[case("JWT", true)]
+    #[case("application/software-statement+jwt", true)]
+    #[case("at+jwt", false)]
+    #[case("logout+jwt", false)]
+    #[case("oauth-authz-req+jwt", false)]
+    fn dr_05_a_token_of_another_kind_is_no_statement(#[case] typ: &str, #[case] believed: bool) {
+        let key = SigningKey::new(&PrivateKey::generate(Algorithm::Es256).unwrap()).unwrap();
+        let keys = KeySet::from_value(&json!({ "keys": [key.public().to_value()] })).unwrap();
+        let statement = key.sign(typ, &json!({ "iss": ISSUER, "scope": "openid" })).unwrap();
+        let expected = if believed { Ok(()) } else { Err(StatementFault::Type) };
+        assert_eq!(stated(&statement, ISSUER, &keys, US, now()).map(drop), expected);
     }
 
     #[test]

@@ -93,6 +93,9 @@ pub enum StepRefusal {
     /// The person's own roles allow nothing of what was asked.
     #[error("nothing_allowed")]
     NothingAllowed(ConsentRefusal),
+    /// The request names accounts that are not the person's (RAR-03).
+    #[error("account_of_another")]
+    ForeignAccount,
 }
 
 /// Decides what an authorization needs next.
@@ -173,7 +176,9 @@ fn factors(
     let acr_texts = validated.map(ValidatedAuthorization::acr_values).unwrap_or_default();
     let acr_values: Vec<Acr> = acr_texts.iter().filter_map(|text| text.parse().ok()).collect();
     let scope = validated.is_some_and(|validated| {
-        policy.catalogue.definitions(validated.scope()).any(|definition| definition.second_factor_required)
+        let details = &validated.request().authorization_details;
+        policy.catalogue.demands_second_factor(validated.scope())
+            || policy.catalogue.detail_types().demand_second_factor(details)
     });
     let requirement = required_acr(&Demands {
         bank: policy.second_factor,
@@ -200,6 +205,7 @@ fn consent_step(
         client: client.id.clone(),
         scope: validated.consentable(),
         resources: validated.audience().to_vec(),
+        details: validated.request().authorization_details.clone(),
         prompt_consent: prompt.contains(&Prompt::Consent),
         prompt_none: prompt.contains(&Prompt::None),
         offline: client.may_use(GrantType::RefreshToken),

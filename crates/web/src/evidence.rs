@@ -20,7 +20,7 @@ use protocol::{
 use tokens::{
     assertion_grant::AssertionGrantRefusal, checks::AuthorizationFault as Fault, code::CodeFault,
     credentials_grant::ClientGrantFault, device::DeviceFault, exchange::ExchangeFault, grant::GrantEnd,
-    refresh::RefreshFault, request_object::RequestObjectRefusal, step::StepRefusal,
+    refresh::RefreshFault, request_object::RequestObjectRefusal, sender::Unconstrained, step::StepRefusal,
 };
 
 use crate::wire::{self, WireError};
@@ -95,6 +95,7 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             TokenRequestFault::ScopeMalformed => "scope_malformed",
             TokenRequestFault::ResourceMalformed => "resource_malformed",
             TokenRequestFault::TokenTypeUnknown(_) => "token_type_unknown",
+            TokenRequestFault::Details(_) | TokenRequestFault::DetailsUnexpected => "authorization_details",
         },
         TokenRefusal::Code(fault) => match fault {
             CodeFault::GrantNotAllowed => "grant_type_not_allowed",
@@ -107,6 +108,7 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             CodeFault::VerifierMissing => "code_verifier_missing",
             CodeFault::VerifierUnexpected => "code_verifier_unexpected",
             CodeFault::VerifierWrong => "code_verifier_wrong",
+            CodeFault::DetailsWider => "authorization_details_wider",
             CodeFault::Ended(end) => grant_end(*end),
             CodeFault::Core => "core_refused",
         },
@@ -117,6 +119,7 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             RefreshFault::OtherClient => "refresh_token_of_another_client",
             RefreshFault::Reused => "refresh_token_reused",
             RefreshFault::Expired => "refresh_token_expired",
+            RefreshFault::DetailsWider => "authorization_details_wider",
             RefreshFault::Ended(end) => grant_end(*end),
             RefreshFault::ScopeWider => "scope_wider_than_granted",
             RefreshFault::Audience(fault) => audience_reason(fault),
@@ -128,6 +131,7 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             ClientGrantFault::NoScope => "no_scope",
             ClientGrantFault::ScopeNotAllowed => "scope_not_allowed",
             ClientGrantFault::Audience(fault) => audience_reason(fault),
+            ClientGrantFault::Details(_) => "authorization_details",
         },
         TokenRefusal::Dpop(refusal) => dpop_reason(refusal),
         TokenRefusal::Device(fault) => match fault {
@@ -139,7 +143,9 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             DeviceFault::Denied => "denied_by_user",
             DeviceFault::Expired => "device_code_expired",
         },
-        TokenRefusal::Unconstrained(_) => "sender_constraint_missing",
+        TokenRefusal::Unconstrained(Unconstrained::Key) => "sender_constraint_missing",
+        TokenRefusal::Unconstrained(Unconstrained::Certificate) => "client_certificate_missing",
+        TokenRefusal::Unconstrained(Unconstrained::BadCertificate(_)) => "bad_client_certificate",
         TokenRefusal::Exchange(fault) => exchange_reason(fault),
         TokenRefusal::Assertion(fault) => assertion_reason(fault),
     }
@@ -160,6 +166,7 @@ fn exchange_reason(fault: &ExchangeFault) -> &'static str {
         ExchangeFault::Target => "exchange_target_not_allowed",
         ExchangeFault::Ambiguous => "several_resources",
         ExchangeFault::Scope => "scope_not_allowed",
+        ExchangeFault::Details => "authorization_details_wider",
         ExchangeFault::Format => "token_format",
     }
 }
@@ -183,6 +190,7 @@ fn audience_reason(fault: &AudienceFault) -> &'static str {
     match fault {
         AudienceFault::UnknownResource(_) => "unknown_resource",
         AudienceFault::Ambiguous(_) => "several_resources",
+        AudienceFault::DetailOutsideResources(_) => "detail_outside_resources",
         AudienceFault::ScopeOutsideResources(_) => "scope_outside_resources",
     }
 }
@@ -246,6 +254,7 @@ fn fault_reason(fault: &Fault) -> &'static str {
         Fault::ScopeMissing => "no_scope",
         Fault::ScopeNotAllowed(_) => "scope_not_allowed",
         Fault::Audience(fault) => audience_reason(fault),
+        Fault::Details(_) => "authorization_details",
         Fault::HintNotOurs => "id_token_hint",
         Fault::AcrUnreachable => "acr_unreachable",
         Fault::Core | Fault::Contradiction => "core_refused",
@@ -270,6 +279,7 @@ fn authorization_reason(refusal: &AuthorizationRefusal) -> &'static str {
         AuthorizationRefusal::Step(StepRefusal::LoginRequired) => "login_required",
         AuthorizationRefusal::Step(StepRefusal::InteractionRequired) => "interaction_required",
         AuthorizationRefusal::Step(StepRefusal::ConsentRequired) => "consent_required",
+        AuthorizationRefusal::Step(StepRefusal::ForeignAccount) => "account_of_another",
         AuthorizationRefusal::Step(StepRefusal::NothingAllowed(_)) => "nothing_allowed",
         AuthorizationRefusal::Issue(_) => "nothing_granted",
         AuthorizationRefusal::Undeliverable(_) => "id_token_not_encrypted",

@@ -28,6 +28,7 @@ pub fn public_router(app: &App) -> Router {
         .route("/interaction/{id}/enrol", post(interaction::enrol))
         .route("/account/password", post(account::password))
         .route("/device", get(device::get).post(device::post))
+        .route("/device/confirm", post(device::confirm))
         .route_layer(front(app, Rules::PEOPLE.limited(Class::Guess)));
     // Each of these may write, a GET too: it begins an interaction, or ends one with a code.
     let pages = Router::new()
@@ -51,7 +52,6 @@ pub fn public_router(app: &App) -> Router {
         .route("/account/apps/{consent}/withdraw", post(account::withdraw))
         .route("/account/sign-out", post(account::sign_out))
         .route("/end-session", get(logout::get).post(logout::post))
-        .route("/device/confirm", post(device::confirm))
         .route_layer(front(app, Rules::PEOPLE.limited(Class::Page).no_head()));
     // The rest reads nothing but the program itself.
     let rest = Router::new()

@@ -4,7 +4,7 @@
 //! what it needs to mend its request and no more. One function per endpoint; matches are complete,
 //! so a new refusal does not compile until somebody decides here what the world may know of it.
 
-use consent::AudienceFault;
+use consent::{AudienceFault, DetailFault};
 use flows::{
     authorize::AuthorizationRefusal, client_auth::ClientRefusal, device_flow::DeviceRefusal,
     dpop::DpopRefusal, introspect::IntrospectionRefusal, pushed::PushRefusal,
@@ -27,6 +27,7 @@ use tokens::{
     redirect::RedirectFault,
     refresh::RefreshFault,
     request_object::RequestObjectRefusal,
+    sender::Unconstrained,
     step::StepRefusal,
 };
 
@@ -66,6 +67,9 @@ pub fn authorization(refusal: &AuthorizationRefusal) -> WireError {
         AuthorizationRefusal::Step(StepRefusal::ConsentRequired) => {
             wire(ErrorCode::ConsentRequired, "the user must consent")
         }
+        AuthorizationRefusal::Step(StepRefusal::ForeignAccount) => {
+            wire(ErrorCode::AccessDenied, "the request names accounts that are not the user's")
+        }
         AuthorizationRefusal::Step(StepRefusal::NothingAllowed(_)) | AuthorizationRefusal::Issue(_) => {
             wire(ErrorCode::AccessDenied, "nothing of what was requested can be granted for this user")
         }
@@ -83,6 +87,7 @@ fn authorization_fault(fault: &Fault) -> WireError {
                 Form::ResponseTypeUnsupported => ErrorCode::UnsupportedResponseType,
                 Form::ScopeMalformed => ErrorCode::InvalidScope,
                 Form::ResourceMalformed => ErrorCode::InvalidTarget,
+                Form::Details(_) => ErrorCode::InvalidAuthorizationDetails,
                 Form::RequestObject => ErrorCode::RequestNotSupported,
                 Form::RequestUri => ErrorCode::RequestUriNotSupported,
                 Form::Registration => ErrorCode::RegistrationNotSupported,
@@ -115,6 +120,7 @@ fn authorization_fault(fault: &Fault) -> WireError {
         Fault::Contradiction => wire(ErrorCode::ServerError, "the server made a mistake"),
         Fault::ScopeMissing | Fault::ScopeNotAllowed(_) => wire(ErrorCode::InvalidScope, fault.to_string()),
         Fault::Audience(fault) => audience(fault),
+        Fault::Details(fault) => details(fault),
     }
 }
 
@@ -139,6 +145,12 @@ pub fn request_object(refusal: &RequestObjectRefusal) -> WireError {
     }
 }
 
+/// Authorization details that nobody can have like that (RFC 9396 §5). The text names the place, never the
+/// content.
+fn details(fault: &DetailFault) -> WireError {
+    wire(ErrorCode::InvalidAuthorizationDetails, fault.to_string())
+}
+
 /// Scope and resources that don't fit (RFC 8707 §2, RFC 9068 §3).
 fn audience(fault: &AudienceFault) -> WireError {
     match fault {
@@ -149,6 +161,9 @@ fn audience(fault: &AudienceFault) -> WireError {
             ErrorCode::InvalidTarget,
             "the scope reaches several resource servers: name one with the resource parameter",
         ),
+        AudienceFault::DetailOutsideResources(_) => {
+            wire(ErrorCode::InvalidTarget, "an authorization detail means nothing to the named resource")
+        }
         AudienceFault::ScopeOutsideResources(_) => {
             wire(ErrorCode::InvalidScope, "the scope means nothing to the named resource")
         }
@@ -165,6 +180,7 @@ pub fn device(refusal: &DeviceRefusal) -> WireError {
                 DeviceRequestFault::Repeated(_) => ErrorCode::InvalidRequest,
                 DeviceRequestFault::ScopeMalformed => ErrorCode::InvalidScope,
                 DeviceRequestFault::ResourceMalformed => ErrorCode::InvalidTarget,
+                DeviceRequestFault::Details => ErrorCode::InvalidAuthorizationDetails,
             };
             wire(code, form.to_string())
         }
@@ -201,6 +217,9 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
                 TokenRequestFault::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
                 TokenRequestFault::ScopeMalformed => ErrorCode::InvalidScope,
                 TokenRequestFault::ResourceMalformed => ErrorCode::InvalidTarget,
+                TokenRequestFault::Details(_) | TokenRequestFault::DetailsUnexpected => {
+                    ErrorCode::InvalidAuthorizationDetails
+                }
                 TokenRequestFault::Repeated(_)
                 | TokenRequestFault::Missing(_)
                 | TokenRequestFault::TokenTypeUnknown(_) => ErrorCode::InvalidRequest,
@@ -220,6 +239,7 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
             CodeFault::OtherKey => {
                 wire(ErrorCode::InvalidGrant, "the code is bound to a key that was not shown")
             }
+            CodeFault::DetailsWider => wider_details(),
             // Which of these it was would help only a thief.
             CodeFault::Unknown
             | CodeFault::OtherClient
@@ -232,32 +252,9 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
         },
         TokenRefusal::Device(fault) => device_poll(*fault),
         TokenRefusal::Dpop(refusal) => dpop(refusal),
-        TokenRefusal::Unconstrained(_) => wire(
-            ErrorCode::InvalidDpopProof,
-            "the tokens of this client are bound to a key: send a DPoP proof",
-        ),
+        TokenRefusal::Unconstrained(fault) => unconstrained(fault),
         TokenRefusal::Audience(fault) => audience(fault),
-        TokenRefusal::Refresh(fault) => match fault {
-            RefreshFault::GrantNotAllowed => {
-                wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
-            }
-            RefreshFault::ScopeWider => {
-                wire(ErrorCode::InvalidScope, "the scope goes beyond what was granted")
-            }
-            RefreshFault::Audience(fault) => audience(fault),
-            RefreshFault::OtherKey => {
-                wire(ErrorCode::InvalidGrant, "the refresh token is bound to a key that was not shown")
-            }
-            RefreshFault::Unknown
-            | RefreshFault::OtherClient
-            | RefreshFault::Reused
-            | RefreshFault::Expired
-            | RefreshFault::Ended(_)
-            | RefreshFault::Core => wire(
-                ErrorCode::InvalidGrant,
-                "the refresh token is unknown, expired, revoked, or of another client",
-            ),
-        },
+        TokenRefusal::Refresh(fault) => refresh(fault),
         TokenRefusal::ClientGrant(fault) => match fault {
             ClientGrantFault::GrantNotAllowed => {
                 wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
@@ -266,6 +263,7 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
                 wire(ErrorCode::InvalidScope, "the client may not have this scope for itself")
             }
             ClientGrantFault::Audience(fault) => audience(fault),
+            ClientGrantFault::Details(fault) => details(fault),
         },
         TokenRefusal::Undeliverable(_) => {
             wire(ErrorCode::InvalidRequest, "there is no key of the client to encrypt the ID token to")
@@ -273,6 +271,53 @@ pub fn token(refusal: &TokenRefusal) -> WireError {
         TokenRefusal::Exchange(fault) => exchange(fault),
         TokenRefusal::Assertion(refusal) => assertion(refusal),
     }
+}
+
+/// Nothing to bind tokens to (F2-09, DP-09, MT-06).
+fn unconstrained(fault: &Unconstrained) -> WireError {
+    match fault {
+        Unconstrained::Key => wire(
+            ErrorCode::InvalidDpopProof,
+            "the tokens of this client are bound to a key: send a DPoP proof",
+        ),
+        Unconstrained::Certificate => {
+            wire(ErrorCode::InvalidRequest, "the tokens of this client are bound to its certificate: show it")
+        }
+        Unconstrained::BadCertificate(_) => wire(
+            ErrorCode::InvalidRequest,
+            "the client certificate is expired, not valid yet, weak or unreadable",
+        ),
+    }
+}
+
+/// Refreshing (RFC 6749 §5.2).
+fn refresh(fault: &RefreshFault) -> WireError {
+    match fault {
+        RefreshFault::GrantNotAllowed => {
+            wire(ErrorCode::UnauthorizedClient, "the client may not use this grant type")
+        }
+        RefreshFault::ScopeWider => wire(ErrorCode::InvalidScope, "the scope goes beyond what was granted"),
+        RefreshFault::Audience(fault) => audience(fault),
+        RefreshFault::DetailsWider => wider_details(),
+        RefreshFault::OtherKey => {
+            wire(ErrorCode::InvalidGrant, "the refresh token is bound to a key that was not shown")
+        }
+        RefreshFault::Unknown
+        | RefreshFault::OtherClient
+        | RefreshFault::Reused
+        | RefreshFault::Expired
+        | RefreshFault::Ended(_)
+        | RefreshFault::Core => wire(
+            ErrorCode::InvalidGrant,
+            "the refresh token is unknown, expired, revoked, or of another client",
+        ),
+    }
+}
+
+/// RAR-04.
+fn wider_details() -> WireError {
+    let text = "authorization_details go beyond what was granted";
+    wire(ErrorCode::InvalidAuthorizationDetails, text)
 }
 
 /// Token exchange (RFC 8693 §2.2.2): whatever is wrong with a token of the request is `invalid_request`.
@@ -295,6 +340,7 @@ fn exchange(fault: &ExchangeFault) -> WireError {
         ExchangeFault::Bound => {
             wire(ErrorCode::InvalidRequest, "the token is bound to a key that this request does not prove")
         }
+        ExchangeFault::Details => wider_details(),
         ExchangeFault::ActorMissing => wire(ErrorCode::InvalidRequest, "actor_token is missing"),
         ExchangeFault::MayAct => {
             wire(ErrorCode::InvalidRequest, "subject_token names another actor in may_act")
@@ -486,6 +532,11 @@ pub fn userinfo(refusal: &UserinfoRefusal) -> WireError {
         UserinfoFault::Dead(DeadToken::WrongSender) => WireError {
             code: ErrorCode::InvalidToken,
             description: "the access token was not shown with the key that it is bound to".into(),
+            status: StatusCode::UNAUTHORIZED,
+        },
+        UserinfoFault::Dead(DeadToken::WrongCertificate) => WireError {
+            code: ErrorCode::InvalidToken,
+            description: "the access token was not shown with the certificate that it is bound to".into(),
             status: StatusCode::UNAUTHORIZED,
         },
         UserinfoFault::Dead(_) => WireError {

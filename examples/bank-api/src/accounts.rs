@@ -2,7 +2,7 @@
 //! different between customers; only payments are remembered, for as long as the process lives.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -13,13 +13,14 @@ use crate::refusal::Refusal;
 /// Payments remembered for all customers together; a demo that is left running does not grow for ever.
 const MAX_PAYMENTS: usize = 10_000;
 
-/// An account as the API shows it. The number is masked: the client needs to name it, not to know it.
+/// An account as the API shows it. The number is what people see; the IBAN is what payments name.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Account {
     pub(crate) account_id: String,
     pub(crate) name: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) number: String,
+    pub(crate) iban: String,
     pub(crate) currency: &'static str,
 }
 
@@ -39,6 +40,8 @@ pub(crate) struct PaymentOrder {
     pub(crate) creditor: String,
     pub(crate) amount: String,
     pub(crate) currency: String,
+    /// The IBAN of the creditor's account. Whom one pays often needs none.
+    pub(crate) creditor_account: Option<String>,
 }
 
 /// A payment that was accepted.
@@ -61,6 +64,8 @@ pub(crate) struct Ledger {
 #[derive(Default)]
 struct Paid {
     count: usize,
+    /// Approvals of single payments that have been used.
+    approvals: HashSet<String>,
     cents_by_account: HashMap<String, i64>,
 }
 
@@ -88,6 +93,7 @@ impl Ledger {
                 name: kind.name,
                 kind: kind.kind,
                 number: format!("•••• {:04}", spread(subject, kind.name) % 10_000),
+                iban: iban(subject, kind),
                 currency: CURRENCY,
             })
             .collect()
@@ -101,7 +107,18 @@ impl Ledger {
         Some(vec![balance("available", available), balance("booked", booked)])
     }
 
-    pub(crate) fn pay(&self, subject: &str, order: PaymentOrder) -> Result<Payment, Refusal> {
+    /// The IBAN of one of the subject's accounts.
+    pub(crate) fn iban(&self, subject: &str, account: &str) -> Option<String> {
+        KINDS.iter().find(|kind| account_id(subject, kind) == account).map(|kind| iban(subject, kind))
+    }
+
+    /// Pays. An `approval` of this single payment counts once; without one, the customer allowed more.
+    pub(crate) fn pay(
+        &self,
+        subject: &str,
+        order: PaymentOrder,
+        approval: Option<String>,
+    ) -> Result<Payment, Refusal> {
         let cents = parse_cents(&order.amount)
             .ok_or(Refusal::InvalidPayment("the amount is not a positive decimal like 12.50"))?;
         if order.currency != CURRENCY {
@@ -116,6 +133,9 @@ impl Ledger {
         let before = paid.cents_by_account.get(&order.from_account).copied().unwrap_or_default();
         if before + cents > booked || paid.count >= MAX_PAYMENTS {
             return Err(Refusal::Unaffordable);
+        }
+        if approval.is_some_and(|approval| !paid.approvals.insert(approval)) {
+            return Err(Refusal::PaidAlready);
         }
         paid.cents_by_account.insert(order.from_account.clone(), before + cents);
         paid.count += 1;
@@ -137,6 +157,15 @@ impl Ledger {
 
 fn account_id(subject: &str, kind: &Kind) -> String {
     format!("{}-{:08x}", kind.slug, spread(subject, kind.slug) & 0xffff_ffff)
+}
+
+/// With the check digits of ISO 13616, as every app will check them.
+fn iban(subject: &str, kind: &Kind) -> String {
+    let account = format!("50010517{:010}", spread(subject, kind.name) % 10_000_000_000);
+    // DE00 at the end, letters as numbers.
+    let rest =
+        format!("{account}131400").bytes().fold(0, |rest, digit| (rest * 10 + u32::from(digit - b'0')) % 97);
+    format!("DE{:02}{account}", 98 - rest)
 }
 
 fn booked_cents(subject: &str, account: &str) -> Option<i64> {
@@ -184,6 +213,7 @@ mod tests {
             creditor: "Rent".into(),
             amount: amount.into(),
             currency: "EUR".into(),
+            creditor_account: None,
         }
     }
 
@@ -203,11 +233,30 @@ mod tests {
         let id = ledger.accounts("s")[0].account_id.clone();
         let available = |ledger: &Ledger| parse_cents(&ledger.balances("s", &id).unwrap()[0].amount).unwrap();
         let before = available(&ledger);
-        let payment = ledger.pay("s", order(&id, "12.5")).unwrap();
+        let payment = ledger.pay("s", order(&id, "12.5"), None).unwrap();
         assert_eq!(payment.amount, "12.50");
         assert_eq!(available(&ledger), before - 1250);
-        assert!(matches!(ledger.pay("s", order(&id, "999999")), Err(Refusal::Unaffordable)));
-        assert!(matches!(ledger.pay("another", order(&id, "1")), Err(Refusal::NoSuchAccount)));
+        assert!(matches!(ledger.pay("s", order(&id, "999999"), None), Err(Refusal::Unaffordable)));
+        assert!(matches!(ledger.pay("another", order(&id, "1"), None), Err(Refusal::NoSuchAccount)));
+    }
+
+    #[test]
+    fn an_approval_pays_once_and_not_at_all_what_is_too_much() {
+        let ledger = Ledger::default();
+        let id = ledger.accounts("s")[0].account_id.clone();
+        let pay = |amount: &str| ledger.pay("s", order(&id, amount), Some("one".into()));
+        assert!(matches!(pay("999999"), Err(Refusal::Unaffordable)));
+        assert!(pay("1").is_ok());
+        assert!(matches!(pay("1"), Err(Refusal::PaidAlready)));
+    }
+
+    #[test]
+    fn ibans_have_their_check_digits() {
+        for account in Ledger::default().accounts("s") {
+            let moved = format!("{}{}", &account.iban[4..], &account.iban[..4]).replace("DE", "1314");
+            let rest = moved.bytes().fold(0, |rest, digit| (rest * 10 + u32::from(digit - b'0')) % 97);
+            assert_eq!((rest, account.iban.len()), (1, 22), "{}", account.iban);
+        }
     }
 
     #[test]

@@ -1,18 +1,17 @@
-//! A bank's account API, as a resource server that knows Chancery only by its published standards.
+//! A bank's account API, protected by the `resource-server` layer; it shares no code with the server.
 //!
-//! It shows what a bank's own API has to do with an access token: find the issuer's keys (discovery,
-//! JWKS), check the JWT profile (RFC 9068), ask the issuer whether the token still stands (RFC 7662), so
-//! that a withdrawn consent is felt at once, and answer refusals as RFC 6750 says. The accounts are
-//! invented; each customer gets their own from the `sub` of the token.
+//! What is here is what is a bank's own: invented accounts, of which each customer gets their own from the
+//! `sub` of the token, and the rule that larger payments take two recent factors ([`payments`]). What each
+//! route demands of a token is said in [`router`], and everything else about tokens is the layer's: where the
+//! keys are, whether a token still stands (RFC 7662), so that a withdrawn consent is felt at once, whose it
+//! is (DPoP), and how a refusal looks.
 //!
 //! The API starts before or after the issuer: keys are looked up when the first token arrives.
 
 mod accounts;
-mod issuer;
+mod payments;
 mod refusal;
 mod routes;
-mod step_up;
-mod token;
 
 use std::{future::Future, sync::Arc};
 
@@ -21,10 +20,12 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{get, post},
 };
-use chrono::{DateTime, Utc};
+use resource_server::{Access, ConfigFault, ResourceServer};
 use tokio::net::TcpListener;
 
-use crate::{accounts::Ledger, issuer::Issuer};
+use crate::accounts::Ledger;
+
+pub use resource_server::Clock;
 
 /// What the bank API needs to know about the world.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Config {
     /// With credentials every token is introspected, so withdrawal counts at once, and opaque tokens are
     /// accepted. Without them only JWTs are accepted, until they expire.
     pub introspection: Option<IntrospectionCredentials>,
+    /// The machine's clock, unless a test has its own.
+    pub clock: Clock,
 }
 
 /// The name and secret by which this API authenticates at the introspection endpoint (RFC 7662 §2.1),
@@ -57,9 +60,9 @@ impl std::fmt::Debug for IntrospectionCredentials {
 /// The API could not start or stopped abruptly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The outbound HTTP client could not be built (no TLS roots, say).
-    #[error("the HTTP client towards the issuer could not be built")]
-    HttpClient(#[source] reqwest::Error),
+    /// The layer that protects the API could not be made.
+    #[error("the API can't be protected")]
+    Protection(#[from] ConfigFault),
     /// The listener failed.
     #[error("the listener failed")]
     Listener(#[source] std::io::Error),
@@ -67,28 +70,38 @@ pub enum ServeError {
 
 pub(crate) struct Api {
     audience: String,
-    issuer: Issuer,
+    clock: Clock,
     ledger: Ledger,
 }
 
 /// The routes of the API, for use inside another process or a test.
 ///
 /// # Errors
-/// [`ServeError::HttpClient`] when no HTTP client can be built.
+/// [`ServeError::Protection`].
 pub fn router(config: Config) -> Result<Router, ServeError> {
-    let api = Arc::new(Api {
-        audience: config.audience.clone(),
-        issuer: Issuer::new(config).map_err(ServeError::HttpClient)?,
-        ledger: Ledger::default(),
-    });
+    let mut protection =
+        resource_server::Config::new(&config.issuer, &config.audience).with_clock(config.clock.clone());
+    if let Some(credentials) = &config.introspection {
+        protection = protection.introspecting(&credentials.client_id, &credentials.client_secret);
+    }
+    let server = ResourceServer::new(protection)?;
+    // Scope and role must both allow a call; the role says what the customer themselves may do.
+    let see_accounts = server.require(Access::scope("accounts:read").role("account-viewer"));
+    let see_balances = server.require(Access::scope("balances:read").role("account-viewer"));
+    // By which right, the payment itself tells: see `payments`.
+    let send_payments = server.require(Access::any());
     Ok(Router::new()
         .route("/", get(routes::about))
         .route("/health", get(routes::health))
-        .route("/accounts", get(routes::accounts))
-        .route("/accounts/{id}/balances", get(routes::balances))
-        .route("/payments", post(routes::pay))
+        .route("/accounts", get(routes::accounts).layer(see_accounts))
+        .route("/accounts/{id}/balances", get(routes::balances).layer(see_balances))
+        .route("/payments", post(routes::pay).layer(send_payments))
         .layer(DefaultBodyLimit::max(16 * 1024))
-        .with_state(api))
+        .with_state(Arc::new(Api {
+            audience: config.audience,
+            clock: config.clock,
+            ledger: Ledger::default(),
+        })))
 }
 
 /// Serves the API on `listener` until `shutdown` completes, then finishes the requests under way.
@@ -102,13 +115,4 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let router = router(config)?;
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await.map_err(ServeError::Listener)
-}
-
-/// The one place where this example reads the clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an example program owns its clock; the checks take `now` as a value"
-)]
-pub(crate) fn now() -> DateTime<Utc> {
-    Utc::now()
 }

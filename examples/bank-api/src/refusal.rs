@@ -1,34 +1,25 @@
-//! How a refusal looks on the wire: one table from reason to status, `WWW-Authenticate` (RFC 6750 §3) and body.
+//! What the bank itself refuses, and how that looks on the wire. Refusals that are about the token are those
+//! of the `resource-server` crate.
 
 use axum::{
     Json,
+    body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use resource_server::presented::Scheme;
 use serde_json::json;
 
-use crate::token::TokenRefusal;
-
-/// Why a request is refused.
+/// Why a request is refused that came through with a good token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("this API needs an access token")]
-    NoToken,
+    /// The token is good, and does not allow this very call.
     #[error("{0}")]
-    InvalidRequest(&'static str),
-    #[error("{0}")]
-    InvalidToken(#[from] TokenRefusal),
-    #[error("the access token lacks the scope {0}")]
-    InsufficientScope(&'static str),
-    #[error("the access token lacks the role {role}")]
-    MissingRole { role: &'static str, scope: &'static str },
-    /// Somebody must be asked anew who they are (RFC 9470 §3).
-    #[error("this takes a stronger or more recent authentication of the customer")]
-    StepUp { acr: &'static str, max_age: i64 },
-    #[error("the access token speaks for no customer")]
-    NoCustomer,
-    #[error("the issuer of access tokens cannot be reached")]
-    IssuerUnavailable,
+    Token(Box<resource_server::Refusal>, Scheme),
+    #[error("the customer approved another payment than this one")]
+    OtherPayment,
+    #[error("this payment was approved once, and is paid")]
+    PaidAlready,
     #[error("there is no such account")]
     NoSuchAccount,
     #[error("{0}")]
@@ -37,63 +28,19 @@ pub(crate) enum Refusal {
     Unaffordable,
 }
 
-impl Refusal {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::NoToken | Self::InvalidToken(_) | Self::StepUp { .. } => StatusCode::UNAUTHORIZED,
-            Self::InvalidRequest(_) | Self::InvalidPayment(_) => StatusCode::BAD_REQUEST,
-            Self::InsufficientScope(_) | Self::MissingRole { .. } | Self::NoCustomer => StatusCode::FORBIDDEN,
-            Self::NoSuchAccount => StatusCode::NOT_FOUND,
-            Self::Unaffordable => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoToken => "unauthorized",
-            Self::InvalidRequest(_) => "invalid_request",
-            Self::InvalidToken(_) => "invalid_token",
-            Self::InsufficientScope(_) | Self::MissingRole { .. } | Self::NoCustomer => "insufficient_scope",
-            Self::StepUp { .. } => "insufficient_user_authentication",
-            Self::IssuerUnavailable => "temporarily_unavailable",
-            Self::NoSuchAccount => "not_found",
-            Self::InvalidPayment(_) => "invalid_payment",
-            Self::Unaffordable => "insufficient_funds",
-        }
-    }
-
-    /// The challenge of RFC 6750 §3. Without any credentials it names no error (§3.1); refusals that have
-    /// nothing to do with the token have no challenge.
-    fn challenge(&self) -> Option<String> {
-        const REALM: &str = "Bearer realm=\"accounts\"";
-        let error = || format!("{REALM}, error=\"{}\", error_description=\"{self}\"", self.code());
-        match self {
-            Self::NoToken => Some(REALM.to_owned()),
-            Self::InvalidRequest(_) | Self::InvalidToken(_) | Self::NoCustomer => Some(error()),
-            Self::StepUp { acr, max_age } => {
-                Some(format!("{}, acr_values=\"{acr}\", max_age=\"{max_age}\"", error()))
-            }
-            Self::InsufficientScope(scope) | Self::MissingRole { scope, .. } => {
-                Some(format!("{}, scope=\"{scope}\"", error()))
-            }
-            _ => None,
-        }
-    }
-}
-
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = Json(json!({ "error": self.code(), "error_description": self.to_string() }));
-        let mut response = (self.status(), body).into_response();
-        let headers = response.headers_mut();
-        if let Some(challenge) = self.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        if matches!(self, Self::IssuerUnavailable) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let (status, code) = match &self {
+            Self::Token(refusal, scheme) => return refusal.response::<Body>(Some(*scheme), None),
+            Self::OtherPayment => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::PaidAlready => (StatusCode::CONFLICT, "already_paid"),
+            Self::NoSuchAccount => (StatusCode::NOT_FOUND, "not_found"),
+            Self::InvalidPayment(_) => (StatusCode::BAD_REQUEST, "invalid_payment"),
+            Self::Unaffordable => (StatusCode::UNPROCESSABLE_ENTITY, "insufficient_funds"),
+        };
+        let body = Json(json!({ "error": code, "error_description": self.to_string() }));
+        let mut response = (status, body).into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 }

@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use chancery::{
@@ -24,7 +25,6 @@ use tokio::net::TcpListener;
 const ISSUER: &str = "http://localhost:8400";
 const API: &str = "http://127.0.0.1:8403";
 const BANK: &str = include_str!("../bank.toml");
-const LEDGERLINE_SECRET: &str = "demo-only-ledgerline-secret-9f2c";
 const API_SECRET: &str = "demo-only-meridian-api-secret-41d8";
 
 #[tokio::main]
@@ -45,8 +45,11 @@ async fn run() -> Result<(), Failure> {
     let stop = listen::stop_on_signal().map_err(Failure::new)?;
     let store = database::open(&settings, true).await?;
     let service = serve::service(&settings, store).await?;
-    service.tend_signing_keys().await.map_err(Failure::new)?;
-    let bank = declare::parse(BANK, Path::new("bank.toml"), |_| None).map_err(|faults| {
+    serve::prepare(&service).await?;
+    let ledgerline = Arc::new(fintech_app::Keys::draw().map_err(Failure::new)?);
+    // As a fintech would: its public keys go to the bank, which registers them.
+    std::fs::write("demo-data/ledgerline.jwks", ledgerline.jwks().to_string()).map_err(Failure::new)?;
+    let bank = declare::parse(BANK, Path::new("demo-data/bank.toml"), |_| None).map_err(|faults| {
         Failure::new(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
     service.declare(&bank).await.map_err(Failure::new)?.map_err(Failure::new)?;
@@ -58,7 +61,11 @@ async fn run() -> Result<(), Failure> {
     let api = tokio::spawn(bank_api::serve(api_config(), api, async move { stopped.cancelled().await }));
     let stopped = stop.clone();
     let apps =
-        tokio::spawn(fintech_app::serve(apps_config()?, apps, async move { stopped.cancelled().await }));
+        tokio::spawn(fintech_app::serve(
+            apps_config(ledgerline)?,
+            apps,
+            async move { stopped.cancelled().await },
+        ));
     io::stdout().write_all(WELCOME.as_bytes()).map_err(Failure::new)?;
     serve::serve(&settings, service, listeners, metrics, stop).await;
     apps.await.map_err(Failure::new)?.map_err(Failure::new)?;
@@ -84,20 +91,18 @@ fn api_config() -> bank_api::Config {
             client_id: "meridian-api".to_owned(),
             client_secret: API_SECRET.to_owned(),
         }),
+        clock: bank_api::Clock::default(),
     }
 }
 
-fn apps_config() -> Result<fintech_app::Config, Failure> {
+fn apps_config(ledgerline: Arc<fintech_app::Keys>) -> Result<fintech_app::Config, Failure> {
     Ok(fintech_app::Config {
         issuer: ISSUER.to_owned(),
         bank_name: "Meridian Bank".to_owned(),
         bank_account_url: Some(format!("{ISSUER}/account").parse().map_err(Failure::new)?),
         bank_api: API.parse().map_err(Failure::new)?,
         public_url: "http://127.0.0.1:8402".parse().map_err(Failure::new)?,
-        brands: vec![
-            fintech_app::Brand::ledgerline(LEDGERLINE_SECRET.to_owned()),
-            fintech_app::Brand::pocketwise(),
-        ],
+        brands: vec![fintech_app::Brand::ledgerline(ledgerline), fintech_app::Brand::pocketwise()],
     })
 }
 
@@ -110,7 +115,7 @@ const WELCOME: &str = "
     Customers      alice / harbour-lantern-violet   sets up an authenticator app first
                    bob   / granite-teapot-orbit     signs in with a password alone
 
-    Apps           ledgerline  confidential         secret demo-only-ledgerline-secret-9f2c
+    Apps           ledgerline  FAPI 2.0             private_key_jwt, pushed requests, DPoP
                    pocketwise  public               PKCE only
 
     The bank       http://localhost:8400/.well-known/openid-configuration

@@ -1,11 +1,11 @@
 //! The bank's account API, as its client sees it.
 
+use http::{Method, header};
 use openidconnect::{AccessToken, HttpResponse};
-use reqwest::RequestBuilder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::http_client::{Http, HttpError};
+use crate::http_client::{HttpError, Sender};
 
 /// An account with what is on it, if this app may know.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Account {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) number: String,
+    #[serde(default)]
+    pub(crate) iban: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,12 +33,36 @@ pub(crate) struct Balance {
 }
 
 /// A payment order, as the form on the page and as the API take it.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct PaymentOrder {
-    from_account: String,
+    pub(crate) from_account: String,
     creditor: String,
+    creditor_account: String,
     amount: String,
     currency: String,
+}
+
+impl PaymentOrder {
+    /// What the bank is asked to have approved: this payment and no other (RFC 9396 §2). The bank shows every
+    /// part of it to the customer.
+    pub(crate) fn authorization_details(&self, debtor_iban: &str) -> String {
+        let detail = serde_json::json!({
+            "type": "payment_initiation",
+            "instructedAmount": { "currency": self.currency, "amount": self.amount },
+            "creditorName": self.creditor,
+            "creditorAccount": { "iban": self.creditor_account },
+            "debtorAccount": { "iban": debtor_iban },
+        });
+        serde_json::Value::Array(vec![detail]).to_string()
+    }
+
+    /// As it is typed into forms: groups of four, and spaces at the ends.
+    pub(crate) fn tidied(mut self) -> Self {
+        self.creditor = self.creditor.trim().to_owned();
+        self.amount = self.amount.trim().to_owned();
+        self.creditor_account = self.creditor_account.replace(' ', "").to_uppercase();
+        self
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,18 +137,18 @@ pub(crate) enum BankError {
 }
 
 pub(crate) struct Bank {
-    http: Http,
     base: String,
 }
 
 impl Bank {
-    pub(crate) fn new(http: Http, base: &Url) -> Self {
-        Self { http, base: base.as_str().trim_end_matches('/').to_owned() }
+    pub(crate) fn new(base: &Url) -> Self {
+        Self { base: base.as_str().trim_end_matches('/').to_owned() }
     }
 
     /// The accounts, with balances where the granted scopes allow.
     pub(crate) async fn accounts(
         &self,
+        sender: &Sender,
         token: &AccessToken,
         scopes: &[String],
     ) -> Result<Vec<AccountView>, BankError> {
@@ -130,12 +156,14 @@ impl Bank {
         if !allowed("accounts:read") {
             return Ok(Vec::new());
         }
-        let list: Accounts =
-            self.ask(token, self.http.client().get(format!("{}/accounts", self.base))).await?;
+        let list: Accounts = self.ask(sender, token, Method::GET, "/accounts", Vec::new()).await?;
         let mut views = Vec::with_capacity(list.accounts.len());
         for account in list.accounts {
-            let balances =
-                if allowed("balances:read") { self.balances(token, &account).await? } else { Vec::new() };
+            let balances = if allowed("balances:read") {
+                self.balances(sender, token, &account).await?
+            } else {
+                Vec::new()
+            };
             let (mut available, mut booked) = (None, None);
             for balance in balances {
                 match balance.kind.as_str() {
@@ -149,23 +177,40 @@ impl Bank {
         Ok(views)
     }
 
-    async fn balances(&self, token: &AccessToken, account: &Account) -> Result<Vec<Balance>, BankError> {
+    async fn balances(
+        &self,
+        sender: &Sender,
+        token: &AccessToken,
+        account: &Account,
+    ) -> Result<Vec<Balance>, BankError> {
         let id: String = url::form_urlencoded::byte_serialize(account.account_id.as_bytes()).collect();
-        let request = self.http.client().get(format!("{}/accounts/{id}/balances", self.base));
-        Ok(self.ask::<Balances>(token, request).await?.balances)
+        let path = format!("/accounts/{id}/balances");
+        Ok(self.ask::<Balances>(sender, token, Method::GET, &path, Vec::new()).await?.balances)
     }
 
-    pub(crate) async fn pay(&self, token: &AccessToken, order: &PaymentOrder) -> Result<Payment, BankError> {
-        self.ask(token, self.http.client().post(format!("{}/payments", self.base)).json(order)).await
+    pub(crate) async fn pay(
+        &self,
+        sender: &Sender,
+        token: &AccessToken,
+        order: &PaymentOrder,
+    ) -> Result<Payment, BankError> {
+        self.ask(sender, token, Method::POST, "/payments", serde_json::to_vec(order)?).await
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
+        sender: &Sender,
         token: &AccessToken,
-        request: RequestBuilder,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
     ) -> Result<T, BankError> {
-        let request = request.bearer_auth(token.secret()).build().map_err(HttpError::from)?;
-        let response = self.http.send(request).await?;
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.secret()))
+            .header(header::CONTENT_TYPE, "application/json");
+        let response = sender.send(request.body(body).map_err(HttpError::from)?).await?;
         if response.status().is_success() {
             Ok(serde_json::from_slice(response.body())?)
         } else {
@@ -175,7 +220,7 @@ impl Bank {
 }
 
 fn refusal(response: &HttpResponse) -> BankError {
-    let challenge = response.headers().get(http::header::WWW_AUTHENTICATE);
+    let challenge = response.headers().get(header::WWW_AUTHENTICATE);
     if let Some(wanted) = challenge.and_then(|text| text.to_str().ok()).and_then(StepUp::read) {
         return BankError::StepUp(wanted);
     }

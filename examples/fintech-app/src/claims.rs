@@ -73,6 +73,8 @@ fn meaning(name: &str) -> &'static str {
         "client_id" => "which app may use it",
         "scope" => "what it allows",
         "roles" => "what the customer may do at this API",
+        "cnf" => "the key without which it is worth nothing",
+        "grant_id" => "what it was issued under",
         "name" => "full name",
         "given_name" => "first name",
         "family_name" => "last name",

@@ -1,18 +1,20 @@
 //! Two small finance apps that connect to a bank, as real OpenID Connect clients.
 //!
-//! *Ledgerline* is a confidential client, *Pocketwise* a public one; both live in this one process under
-//! their own paths. A person clicks "Connect your bank", signs in at the bank, consents, and comes back to
+//! *Ledgerline* is a confidential client that lives under the FAPI 2.0 Security Profile, *Pocketwise* a public
+//! one; both live in this one process under their own paths. A person clicks "Connect your bank", signs in at the bank, consents, and comes back to
 //! their accounts, with the claims of every token laid open, and buttons to refresh, to disconnect and to
 //! sign out at the bank.
 //!
 //! The protocol is spoken by the `openidconnect` crate and nothing here knows Chancery: what these apps need
 //! from an issuer is in its metadata. What the crate leaves out is here: the `iss` parameter (RFC 9207,
-//! [`callback`]), and revocation on plain-http loopback ([`oidc`]).
+//! [`callback`]), `private_key_jwt` and DPoP ([`keys`], [`http_client`]), pushed requests (RFC 9126) and
+//! revocation on plain-http loopback ([`oidc`]).
 
 mod bank;
 mod callback;
 mod claims;
 mod http_client;
+mod keys;
 mod oidc;
 mod pages;
 mod routes;
@@ -26,6 +28,9 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::{bank::Bank, http_client::Http, oidc::Provider, session::Sessions};
+
+pub use josekit::JoseError;
+pub use keys::Keys;
 
 /// What the apps need to know about the world.
 #[derive(Clone, Debug)]
@@ -56,20 +61,21 @@ pub struct Brand {
     pub tagline: String,
     /// The client identifier at the issuer.
     pub client_id: String,
-    /// The secret of a confidential client (`client_secret_basic`); without one the client is public.
-    pub client_secret: Option<String>,
+    /// The keys of a confidential client: it pushes its requests, authenticates by `private_key_jwt` and has
+    /// its tokens bound by DPoP. Without them the client is public.
+    pub keys: Option<Arc<Keys>>,
 }
 
 impl Brand {
     /// Ledgerline: a confidential client, `client_id` `ledgerline`.
     #[must_use]
-    pub fn ledgerline(client_secret: impl Into<String>) -> Self {
+    pub fn ledgerline(keys: Arc<Keys>) -> Self {
         Self {
             slug: "ledgerline".into(),
             name: "Ledgerline".into(),
             tagline: "Every account you have, on one quiet page.".into(),
             client_id: "ledgerline".into(),
-            client_secret: Some(client_secret.into()),
+            keys: Some(keys),
         }
     }
 
@@ -81,7 +87,7 @@ impl Brand {
             name: "Pocketwise".into(),
             tagline: "Know what is safe to spend today.".into(),
             client_id: "pocketwise".into(),
-            client_secret: None,
+            keys: None,
         }
     }
 }
@@ -91,7 +97,7 @@ impl std::fmt::Debug for Brand {
         f.debug_struct("Brand")
             .field("slug", &self.slug)
             .field("client_id", &self.client_id)
-            .field("confidential", &self.client_secret.is_some())
+            .field("confidential", &self.keys.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -120,8 +126,8 @@ pub(crate) struct App {
 impl App {
     fn new(config: Config) -> Result<Self, ServeError> {
         let http = Http::new().map_err(ServeError::HttpClient)?;
-        let provider = Provider::new(&config, http.clone()).map_err(ServeError::Config)?;
-        Ok(Self { bank: Bank::new(http, &config.bank_api), provider, sessions: Sessions::default(), config })
+        let provider = Provider::new(&config, http).map_err(ServeError::Config)?;
+        Ok(Self { bank: Bank::new(&config.bank_api), provider, sessions: Sessions::default(), config })
     }
 
     fn brand(&self, slug: &str) -> Option<&Brand> {

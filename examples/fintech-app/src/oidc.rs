@@ -11,11 +11,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::{
     AccessTokenHash, AdditionalProviderMetadata, AuthenticationContextClass, AuthorizationCode,
-    ClaimsVerificationError, ClientId, ClientSecret, ConfigurationError, CsrfToken, EndSessionUrl,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, LogoutRequest, Nonce, NonceVerifier,
-    OAuth2TokenResponse, PkceCodeChallenge, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl,
-    RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse, SubjectIdentifier,
-    TokenResponse,
+    ClaimsVerificationError, ClientId, ConfigurationError, CsrfToken, EndSessionUrl, EndpointMaybeSet,
+    EndpointNotSet, EndpointSet, IssuerUrl, LogoutRequest, Nonce, NonceVerifier, OAuth2TokenResponse,
+    PkceCodeChallenge, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
+    SignatureVerificationError, StandardErrorResponse, SubjectIdentifier, TokenResponse,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
         CoreClientAuthMethod, CoreErrorResponseType, CoreGrantType, CoreIdToken, CoreJsonWebKey,
@@ -30,21 +29,25 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     Brand, Config,
-    bank::StepUp,
-    http_client::{Http, HttpError},
+    bank::{PaymentOrder, StepUp},
+    http_client::{Http, HttpError, Identity, Sender},
     now,
     session::{Attempt, Tokens},
 };
 
 /// What every connection asks for.
 const SCOPES: [&str; 6] = ["openid", "profile", "email", "accounts:read", "balances:read", "offline_access"];
+/// What the approval of one payment asks for beside it.
+const APPROVAL: [&str; 2] = ["openid", "accounts:read"];
 /// What one may ask for besides.
 pub(crate) const PAYMENTS: &str = "payments:write";
 
-/// The members of the metadata that the crate does not know: RFC 7009, RP-Initiated Logout §2.1, RFC 9207 §3.
+/// The members of the metadata that the crate does not know: RFC 7009, RFC 9126 §5, RP-Initiated Logout §2.1,
+/// RFC 9207 §3.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Extra {
     revocation_endpoint: Option<Url>,
+    pushed_authorization_request_endpoint: Option<Url>,
     end_session_endpoint: Option<EndSessionUrl>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
@@ -85,6 +88,10 @@ pub(crate) enum OidcError {
     GrantRefused,
     #[error("the bank's token endpoint answered: {0}")]
     Refused(String),
+    #[error("the bank's answer to the pushed request can't be read: {0}")]
+    Pushed(#[from] serde_json::Error),
+    #[error("the access token is not bound to this app's key")]
+    NotBound,
     #[error("the bank sent no ID token")]
     NoIdToken,
     #[error("the ID token does not hold: {0}")]
@@ -124,7 +131,8 @@ impl Provider {
     /// An authorization request: where to send the browser, and what to remember.
     pub(crate) async fn start(&self, brand: &Brand, payments: bool) -> Result<(Url, Attempt), OidcError> {
         // the scopes are listed in full, `openid` among them, so that the list is what was asked for
-        let client = self.client(brand, &*self.metadata().await?).disable_openid_scope();
+        let metadata = self.metadata().await?;
+        let client = self.client(brand, &metadata).disable_openid_scope();
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let scopes: Vec<String> =
             SCOPES.into_iter().chain(payments.then_some(PAYMENTS)).map(str::to_owned).collect();
@@ -139,7 +147,8 @@ impl Provider {
             .add_prompt(CoreAuthPrompt::Consent)
             .set_pkce_challenge(challenge)
             .url();
-        Ok((url, Attempt { state, nonce, verifier, scopes, step_up: None, started: now() }))
+        let url = self.push(brand, &metadata, url).await?;
+        Ok((url, Attempt { state, nonce, verifier, scopes, step_up: None, payment: None, started: now() }))
     }
 
     /// The same for somebody who is connected, and whom the bank's API wants authenticated more strongly or
@@ -150,7 +159,8 @@ impl Provider {
         tokens: &Tokens,
         wanted: StepUp,
     ) -> Result<(Url, Attempt), OidcError> {
-        let client = self.client(brand, &*self.metadata().await?).disable_openid_scope();
+        let metadata = self.metadata().await?;
+        let client = self.client(brand, &metadata).disable_openid_scope();
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let scopes = tokens.scopes.clone();
         let classes = wanted.acr_values.iter().cloned().map(AuthenticationContextClass::new);
@@ -170,7 +180,80 @@ impl Provider {
             request = request.set_max_age(Duration::from_secs(seconds));
         }
         let (url, state, nonce) = request.url();
-        Ok((url, Attempt { state, nonce, verifier, scopes, step_up: Some(wanted), started: now() }))
+        let url = self.push(brand, &metadata, url).await?;
+        Ok((
+            url,
+            Attempt { state, nonce, verifier, scopes, step_up: Some(wanted), payment: None, started: now() },
+        ))
+    }
+
+    /// The same for one payment, which the customer approves at the bank as it is (RFC 9396). The scopes name the
+    /// customer and the API, and nothing that was not granted before.
+    pub(crate) async fn approve(
+        &self,
+        brand: &Brand,
+        tokens: &Tokens,
+        payment: PaymentOrder,
+        debtor_iban: &str,
+    ) -> Result<(Url, Attempt), OidcError> {
+        let metadata = self.metadata().await?;
+        let client = self.client(brand, &metadata).disable_openid_scope();
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let scopes: Vec<String> = APPROVAL.map(str::to_owned).to_vec();
+        let (url, state, nonce) = client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                CsrfToken::new_random,
+                Nonce::new_random,
+            )
+            .add_scopes(scopes.iter().cloned().map(Scope::new))
+            .add_extra_param("authorization_details", payment.authorization_details(debtor_iban))
+            .set_id_token_hint(&tokens.id_token)
+            .set_pkce_challenge(challenge)
+            .url();
+        let url = self.push(brand, &metadata, url).await?;
+        let attempt =
+            Attempt { state, nonce, verifier, scopes, step_up: None, payment: Some(payment), started: now() };
+        Ok((url, attempt))
+    }
+
+    /// An app with keys tells the bank what it asks for by the back channel, so that the browser carries only
+    /// a name for it, which nobody there can read or change (RFC 9126, FAPI 2.0 §5.3.3.1).
+    async fn push(&self, brand: &Brand, metadata: &Metadata, request: Url) -> Result<Url, OidcError> {
+        #[derive(Deserialize)]
+        struct Pushed {
+            request_uri: String,
+        }
+        if brand.keys.is_none() {
+            return Ok(request);
+        }
+        let endpoint = metadata.additional_metadata().pushed_authorization_request_endpoint.as_ref();
+        let endpoint = endpoint.ok_or(ConfigurationError::MissingUrl("pushed authorization request"))?;
+        // The query is a form already.
+        let form = request.query().unwrap_or_default().to_owned();
+        let answer = self.sender(brand).post_form(endpoint, form).await.map_err(unreachable)?;
+        if answer.status() != http::StatusCode::CREATED {
+            let said = serde_json::from_slice::<StandardErrorResponse<CoreErrorResponseType>>(answer.body());
+            let said = said.map_or_else(|_| answer.status().to_string(), |said| said.to_string());
+            return Err(OidcError::Refused(said));
+        }
+        let pushed: Pushed = serde_json::from_slice(answer.body())?;
+        let mut url = request;
+        url.query_pairs_mut()
+            .clear()
+            .append_pair("client_id", &brand.client_id)
+            .append_pair("request_uri", &pushed.request_uri);
+        Ok(url)
+    }
+
+    /// The HTTP client as this app uses it.
+    pub(crate) fn sender(&self, brand: &Brand) -> Sender {
+        let identity = brand.keys.clone().map(|keys| Identity {
+            keys,
+            client_id: brand.client_id.clone(),
+            issuer: self.issuer().to_owned(),
+        });
+        Sender { http: self.http.clone(), identity }
     }
 
     /// Redeems the code and checks what comes for it.
@@ -184,12 +267,13 @@ impl Provider {
         let response = client
             .exchange_code(code)?
             .set_pkce_verifier(attempt.verifier)
-            .request_async(&self.http)
+            .request_async(&self.sender(brand))
             .await
             .map_err(token_error)?;
+        check_bound(brand, &response)?;
         let id_token = response.id_token().ok_or(OidcError::NoIdToken)?.clone();
         let subject = self.verify(brand, &id_token, &response, &attempt.nonce).await?;
-        let userinfo = self.userinfo(&client, &response, subject).await;
+        let userinfo = self.userinfo(brand, &client, &response, subject).await;
         Ok(tokens(&response, attempt.scopes, id_token, userinfo, now()))
     }
 
@@ -197,8 +281,10 @@ impl Provider {
     pub(crate) async fn refresh(&self, brand: &Brand, old: &mut Tokens) -> Result<(), OidcError> {
         let Some(refresh) = old.refresh.clone() else { return Err(OidcError::GrantRefused) };
         let client = self.client(brand, &*self.metadata().await?);
+        let sender = self.sender(brand);
         let response =
-            client.exchange_refresh_token(&refresh)?.request_async(&self.http).await.map_err(token_error)?;
+            client.exchange_refresh_token(&refresh)?.request_async(&sender).await.map_err(token_error)?;
+        check_bound(brand, &response)?;
         // a rotated token counts from here on, whatever else is wrong with the answer
         old.refresh = response.refresh_token().cloned().or(Some(refresh));
         let subject = subject_of(&old.id_token);
@@ -214,7 +300,7 @@ impl Provider {
             None => old.id_token.clone(),
         };
         let userinfo = match subject {
-            Some(subject) => self.userinfo(&client, &response, SubjectIdentifier::new(subject)).await,
+            Some(subject) => self.userinfo(brand, &client, &response, SubjectIdentifier::new(subject)).await,
             None => None,
         };
         let refreshed = old.refreshed + 1;
@@ -233,20 +319,12 @@ impl Provider {
             Some(refresh) => (refresh.secret(), "refresh_token"),
             None => (tokens.access.secret(), "access_token"),
         };
-        let mut form = vec![("token", token.as_str()), ("token_type_hint", hint)];
-        let mut request = self.http.client().post(endpoint);
-        match &brand.client_secret {
-            // both halves of Basic are form-encoded first (RFC 6749 §2.3.1)
-            Some(secret) => {
-                let encode =
-                    |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                request = request.basic_auth(encode(&brand.client_id), Some(encode(secret)));
-            }
-            None => form.push(("client_id", &brand.client_id)),
-        }
-        let unreachable = |error: HttpError| OidcError::Unreachable(error.to_string());
-        let request = request.form(&form).build().map_err(|error| unreachable(error.into()))?;
-        let response = self.http.send(request).await.map_err(unreachable)?;
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("token", token)
+            .append_pair("token_type_hint", hint)
+            .append_pair("client_id", &brand.client_id)
+            .finish();
+        let response = self.sender(brand).post_form(&endpoint, form).await.map_err(unreachable)?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(OidcError::Refused(status.to_string())),
@@ -298,12 +376,13 @@ impl Provider {
     /// Userinfo is told, not relied on: without it the page merely shows less.
     async fn userinfo(
         &self,
+        brand: &Brand,
         client: &Client,
         response: &CoreTokenResponse,
         subject: SubjectIdentifier,
     ) -> Option<Value> {
         let request = client.user_info(response.access_token().clone(), Some(subject)).ok()?;
-        let claims: Result<CoreUserInfoClaims, _> = request.request_async(&self.http).await;
+        let claims: Result<CoreUserInfoClaims, _> = request.request_async(&self.sender(brand)).await;
         match claims {
             Ok(claims) => serde_json::to_value(&claims).ok(),
             Err(error) => {
@@ -315,9 +394,8 @@ impl Provider {
 
     fn client(&self, brand: &Brand, metadata: &Metadata) -> Client {
         let redirect = RedirectUrl::from_url(self.address(brand, "callback"));
-        let secret = brand.client_secret.clone().map(ClientSecret::new);
         let id = ClientId::new(brand.client_id.clone());
-        CoreClient::from_provider_metadata(metadata.clone(), id, secret).set_redirect_uri(redirect)
+        CoreClient::from_provider_metadata(metadata.clone(), id, None).set_redirect_uri(redirect)
     }
 
     /// Where people reach a page of the app.
@@ -342,6 +420,17 @@ impl Provider {
         *self.metadata.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&metadata));
         Ok(metadata)
     }
+}
+
+/// An app with keys has use for a bound token only (FAPI 2.0 §5.3.3.2).
+fn check_bound(brand: &Brand, response: &CoreTokenResponse) -> Result<(), OidcError> {
+    let bound = response.token_type().as_ref().eq_ignore_ascii_case("dpop");
+    if brand.keys.is_none() || bound { Ok(()) } else { Err(OidcError::NotBound) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
+fn unreachable(error: HttpError) -> OidcError {
+    OidcError::Unreachable(error.to_string())
 }
 
 fn check_id_token(

@@ -44,6 +44,8 @@ pub(crate) struct Dashboard<'a> {
     pub(crate) accounts_problem: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) can_pay: bool,
+    /// Whether single payments can be approved at the bank.
+    pub(crate) can_ask: bool,
     pub(crate) can_refresh: bool,
     pub(crate) expires: String,
     pub(crate) refreshed: u32,

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     App, Brand,
-    bank::{AccountView, BankError, PaymentOrder, StepUp},
+    bank::{AccountView, BankError, Payment, PaymentOrder, StepUp},
     callback::{self, Refusal},
     claims, now,
     oidc::{OidcError, PAYMENTS},
@@ -41,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/{brand}/callback", get(callback))
         .route("/{brand}/refresh", post(refresh))
         .route("/{brand}/pay", post(pay))
+        .route("/{brand}/approve", post(approve))
         .route("/{brand}/disconnect", post(disconnect))
         .route("/{brand}/sign-out", post(sign_out))
         .route("/{brand}/signed-out", get(signed_out))
@@ -185,11 +186,12 @@ async fn fetch(visit: &Visit, tokens: &mut Tokens) -> Result<Result<Vec<AccountV
     if old && tokens.refresh.is_some() {
         visit.app.provider.refresh(&visit.brand, tokens).await?;
     }
-    match visit.app.bank.accounts(&tokens.access, &tokens.scopes).await {
+    let sender = visit.app.provider.sender(&visit.brand);
+    match visit.app.bank.accounts(&sender, &tokens.access, &tokens.scopes).await {
         Err(BankError::TokenRefused(reason)) => {
             info!(reason, "the bank's API refuses the access token; refreshing it");
             visit.app.provider.refresh(&visit.brand, tokens).await?;
-            Ok(visit.app.bank.accounts(&tokens.access, &tokens.scopes).await)
+            Ok(visit.app.bank.accounts(&sender, &tokens.access, &tokens.scopes).await)
         }
         answer => Ok(answer),
     }
@@ -215,6 +217,7 @@ fn dashboard(
         person: told("name").or_else(|| told("preferred_username")),
         accounts,
         accounts_problem,
+        can_ask: visit.brand.keys.is_some(),
         can_pay: tokens.scopes.iter().any(|scope| scope == PAYMENTS),
         can_refresh: tokens.refresh.is_some(),
         scopes: tokens.scopes.clone(),
@@ -289,9 +292,14 @@ async fn callback(visit: Visit, response: Result<Query<callback::Response>, Quer
         Err(Refusal::Declined { error, description }) => return declined(&visit, &error, description),
         Err(refusal) => return strange(refusal.to_string()),
     };
-    let wanted = attempt.step_up.clone();
+    let (wanted, payment) = (attempt.step_up.clone(), attempt.payment.clone());
     match visit.app.provider.finish(&visit.brand, code, attempt).await {
         Ok(tokens) => {
+            if let Some(payment) = payment {
+                // The token is for this and nothing else; it is not kept.
+                visit.tell(&id, send(&visit, &tokens, &payment).await);
+                return visit.home();
+            }
             let notice = wanted.map(|wanted| stepped_up(&wanted, &tokens.id_token.to_string()));
             let connection = Connection { tokens: tokio::sync::Mutex::new(tokens) };
             match visit.app.sessions.connect(&id, &visit.brand.slug, connection, now()) {
@@ -350,16 +358,58 @@ async fn refresh(visit: Visit) -> Response {
 async fn pay(visit: Visit, Form(order): Form<PaymentOrder>) -> Response {
     let Some((id, connection)) = visit.connection() else { return visit.home() };
     let tokens = connection.tokens.lock().await;
-    let notice = match visit.app.bank.pay(&tokens.access, &order).await {
+    let sender = visit.app.provider.sender(&visit.brand);
+    let notice = match visit.app.bank.pay(&sender, &tokens.access, &order.tidied()).await {
         Err(BankError::StepUp(wanted)) => return step_up(&visit, &tokens, wanted).await,
+        paid => told(paid),
+    };
+    visit.tell(id, notice);
+    visit.home()
+}
+
+/// Pays with a token that was issued for this payment.
+async fn send(visit: &Visit, tokens: &Tokens, order: &PaymentOrder) -> Notice {
+    told(visit.app.bank.pay(&visit.app.provider.sender(&visit.brand), &tokens.access, order).await)
+}
+
+fn told(paid: Result<Payment, BankError>) -> Notice {
+    match paid {
         Ok(paid) => Notice::good(format!(
             "Paid {} {} to {} (reference {}).",
             paid.amount, paid.currency, paid.creditor, paid.payment_id
         )),
         Err(error) => Notice::bad(format!("Nothing was paid: {error}.")),
+    }
+}
+
+/// Sends the customer to the bank to approve one payment, which needs no standing permission to pay.
+async fn approve(visit: Visit, Form(order): Form<PaymentOrder>) -> Response {
+    let Some((id, connection)) = visit.connection() else { return visit.home() };
+    let mut tokens = connection.tokens.lock().await;
+    let order = order.tidied();
+    let accounts = match fetch(&visit, &mut tokens).await {
+        Ok(Ok(accounts)) => accounts,
+        Ok(Err(error)) => {
+            visit.tell(id, Notice::bad(format!("Nothing was paid: {error}.")));
+            return visit.home();
+        }
+        Err(error) => return visit.unreachable(&error),
     };
-    visit.tell(id, notice);
-    visit.home()
+    let Some(from) = accounts.iter().find(|view| view.account.account_id == order.from_account) else {
+        visit.tell(id, Notice::bad("Nothing was paid: there is no such account."));
+        return visit.home();
+    };
+    match visit.app.provider.approve(&visit.brand, &tokens, order, &from.account.iban).await {
+        Ok((url, attempt)) => {
+            visit.app.sessions.begin(Some(id), &visit.brand.slug, attempt);
+            Redirect::to(url.as_str()).into_response()
+        }
+        Err(OidcError::Refused(reason)) => {
+            visit.tell(id, Notice::bad(format!("Nothing was paid. The bank says: {reason}.")));
+            visit.home()
+        }
+        Err(error) => visit.unreachable(&error),
+    }
 }
 
 /// Sends the customer to the bank to show who they are once more. The payment is not kept: they see it again

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::{AccessToken, CsrfToken, Nonce, PkceCodeVerifier, RefreshToken, core::CoreIdToken};
 use serde_json::Value;
 
-use crate::bank::StepUp;
+use crate::bank::{PaymentOrder, StepUp};
 
 pub(crate) const COOKIE: &str = "fintech-app-session";
 /// A session unused for this long is forgotten.
@@ -33,6 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) scopes: Vec<String>,
     /// What the bank's API wants of this authentication, if it is a step-up (RFC 9470 §4).
     pub(crate) step_up: Option<StepUp>,
+    /// The payment that is to be approved, if that is all it is for (RFC 9396).
+    pub(crate) payment: Option<PaymentOrder>,
     pub(crate) started: DateTime<Utc>,
 }
 
@@ -235,6 +237,7 @@ mod tests {
             verifier: PkceCodeVerifier::new("v".repeat(43)),
             scopes: Vec::new(),
             step_up: None,
+            payment: None,
             started,
         }
     }

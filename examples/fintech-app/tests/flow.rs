@@ -7,6 +7,7 @@ mod bank;
 
 use bank::{StubBank, Visitor, parameter};
 use reqwest::StatusCode;
+use url::Url;
 
 #[tokio::test]
 async fn a_customer_connects_refreshes_and_the_bank_withdraws() {
@@ -15,7 +16,10 @@ async fn a_customer_connects_refreshes_and_the_bank_withdraws() {
     assert!(visitor.page("/").await.contains("open-pocketwise"));
     assert!(visitor.page("/ledgerline").await.contains("connect-ledgerline"));
 
-    let request = visitor.connect("ledgerline", true).await;
+    let carried = visitor.connect("ledgerline", true).await;
+    assert_eq!(parameter(&carried, "client_id"), "ledgerline");
+    assert_eq!(Url::parse(&carried).unwrap().query_pairs().count(), 2, "the rest was pushed: {carried}");
+    let request = bank.pushed(&carried);
     assert_eq!(parameter(&request, "client_id"), "ledgerline");
     assert_eq!(parameter(&request, "code_challenge_method"), "S256");
     assert_eq!(parameter(&request, "redirect_uri"), visitor.url("/ledgerline/callback"));
@@ -25,7 +29,7 @@ async fn a_customer_connects_refreshes_and_the_bank_withdraws() {
     }
 
     let before = visitor.cookie();
-    let answer = visitor.get(&bank.approve(&request)).await;
+    let answer = visitor.get(&bank.approve(&carried)).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", answer.text().await.unwrap());
     assert_ne!(visitor.cookie(), before, "the session id changes when something is connected");
 
@@ -44,6 +48,46 @@ async fn a_customer_connects_refreshes_and_the_bank_withdraws() {
     let page = visitor.page("/ledgerline").await;
     assert!(page.contains("The bank says access was withdrawn"), "{page}");
     assert!(!visitor.page("/ledgerline").await.contains("refresh"), "the connection is forgotten");
+}
+
+#[tokio::test]
+async fn rar_05_one_payment_is_approved_at_the_bank_and_paid_once() {
+    const ORDER: &str =
+        "from_account=a-1&creditor=+Rent&creditor_account=de02+1001&amount=45.00&currency=EUR";
+    let bank = StubBank::start().await;
+    let visitor = Visitor::of(&bank).await;
+    visitor.connected("ledgerline", &bank).await;
+    let carried = visitor.post("/ledgerline/approve", ORDER).await;
+    assert!(!carried.contains("authorization_details"), "the browser carries a reference: {carried}");
+    let request = bank.pushed(&carried);
+    let details: serde_json::Value =
+        serde_json::from_str(&parameter(&request, "authorization_details")).unwrap();
+    let expected = serde_json::json!([{
+        "type": "payment_initiation", "instructedAmount": { "currency": "EUR", "amount": "45.00" },
+        "creditorName": "Rent", "creditorAccount": { "iban": "DE021001" }, "debtorAccount": { "iban": "DE1" },
+    }]);
+    assert_eq!(details, expected);
+    assert!(!parameter(&request, "scope").contains("offline_access"), "the token is for one use");
+    let answer = bank.approve(&carried);
+    assert_eq!(visitor.get(&answer).await.status(), StatusCode::SEE_OTHER);
+    let page = visitor.page("/ledgerline").await;
+    assert!(page.contains("Paid 45.00 EUR to Rent") && page.contains("id=\"refresh\""), "{page}");
+    assert_eq!(visitor.get(&answer).await.status(), StatusCode::BAD_REQUEST, "the answer counts once");
+    let nothing = visitor
+        .post("/ledgerline/approve", "from_account=a-2&creditor=x&creditor_account=x&amount=1&currency=EUR");
+    assert_eq!(nothing.await, "/ledgerline");
+    assert!(visitor.page("/ledgerline").await.contains("there is no such account"));
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_nothing_for_an_app_with_keys() {
+    let bank = StubBank::start().await;
+    let visitor = Visitor::of(&bank).await;
+    bank.issue_bearer_tokens();
+    let answer = visitor.get(&bank.approve(&visitor.connect("ledgerline", false).await)).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(answer.text().await.unwrap().contains("not bound"));
+    visitor.connected("pocketwise", &bank).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 
 mod cpu;
 mod drive;
+mod fapi;
 mod floor;
 mod rush;
 mod scenarios;
@@ -17,8 +18,8 @@ mod scenarios;
 use std::{path::Path, process::Command, time::Duration};
 
 use drive::{Figures, Processes, Work, measure};
-use scenarios::{CodeFlow, Login, Repeat, Rotate, alice, app, public_app};
-use testkit::{Browser, Process, free_port, tempdir, workspace_root};
+use scenarios::{CodeFlow, Login, Repeat, Rotate, alice, app, customer, private_app, public_app};
+use testkit::{Browser, Process, RelyingParty, free_port, tempdir, workspace_root};
 
 const WORKERS: usize = 16;
 const WARM: Duration = Duration::from_secs(2);
@@ -40,6 +41,7 @@ async fn main() {
     let [hello, signed] = floor::measured(async |work, floor| go(work, floor, time).await, WORKERS).await;
     row("floor: axum, a hello", "-", &hello);
     row("floor: axum, one ES256 JWT", "-", &signed);
+    let (bare, whole) = fapi::proofs();
     let only = std::env::args().nth(2);
     for engine in
         ["sqlite", "postgres"].into_iter().filter(|engine| only.as_deref().is_none_or(|only| only == *engine))
@@ -51,6 +53,7 @@ async fn main() {
         };
         run(engine, &url, directory.path(), time).await;
     }
+    println!("\nA DPoP proof takes {whole:.1} µs, the signature in it {bare:.1}: {:.2} times", whole / bare);
 }
 
 async fn run(engine: &str, url: &str, directory: &Path, time: Duration) {
@@ -63,6 +66,8 @@ async fn run(engine: &str, url: &str, directory: &Path, time: Duration) {
         std::env::var("BENCH_CONFIG").unwrap_or_default()
     );
     std::fs::write(&config, text).expect("the configuration can be written");
+    let key = fapi::Key::new();
+    key.publish(directory);
     let bank = directory.join("bank.toml");
     std::fs::write(&bank, scenarios::bank()).expect("the bank can be written");
     let bank = bank.display().to_string();
@@ -84,6 +89,11 @@ async fn run(engine: &str, url: &str, directory: &Path, time: Duration) {
     let postgres = (engine == "postgres").then(testkit::postgres::postmaster).flatten();
     let processes = Processes { server: server.id(), postgres };
     scenarios(engine, &issuer, processes, time).await;
+    of_fapi(engine, &issuer, &key, processes, time).await;
+    let (idle, busy) = rush::rush(&issuer, processes, time).await;
+    row("client_credentials, 100 a second, idle", engine, &idle);
+    row(&format!("the same during {} logins at once", rush::LOGINS), engine, &busy);
+    println!("p99 during the logins is {:.2} times its idle value", busy.p99 / idle.p99);
     server.terminate().await;
 }
 
@@ -111,14 +121,9 @@ async fn scenarios(engine: &str, issuer: &str, processes: Processes, time: Durat
     }
     row("refresh, rotating, ID token", engine, &go(rotations, processes, time).await);
 
-    let browser = Browser::new();
-    let attempt = app(issuer).attempt("openid accounts:read");
-    alice().connect(&browser, attempt.url(), testkit::totp::machine_time()).await;
-    let cookie = |name: &str| browser.cookie(issuer, name).map(|value| format!("{name}={value}"));
-    let cookies = ["chancery-session-dev", "chancery-browser-dev"].into_iter().filter_map(cookie);
-    let cookies = cookies.collect::<Vec<_>>().join("; ");
-    let flows = (0..WORKERS).map(|_| CodeFlow::new(app(issuer), cookies.clone())).collect();
-    row("code flow from a session (2 requests)", engine, &go(flows, processes, time).await);
+    row("code flow from a session (2 requests)", engine, &flow(app(issuer), processes, time).await);
+    let private = flow(private_app(issuer), processes, time).await;
+    row("the same, ID token as JWE, pairwise subject", engine, &private);
 
     let logins = (0..4).map(|_| Login::new(app(issuer))).collect();
     row(
@@ -126,11 +131,30 @@ async fn scenarios(engine: &str, issuer: &str, processes: Processes, time: Durat
         engine,
         &go(logins, processes, time).await,
     );
+}
 
-    let (idle, busy) = rush::rush(issuer, processes, time).await;
-    row("client_credentials, 100 a second, idle", engine, &idle);
-    row(&format!("the same during {} logins at once", rush::LOGINS), engine, &busy);
-    println!("p99 during the logins is {:.2} times its idle value", busy.p99 / idle.p99);
+/// The code flow from a session in which the client is remembered.
+async fn flow(party: RelyingParty, processes: Processes, time: Duration) -> Figures {
+    let (browser, issuer) = (Browser::new(), party.issuer.as_str());
+    let attempt = party.attempt("openid accounts:read");
+    alice().connect(&browser, attempt.url(), testkit::totp::machine_time()).await;
+    let cookie = |name: &str| browser.cookie(issuer, name).map(|value| format!("{name}={value}"));
+    let cookies = ["chancery-session-dev", "chancery-browser-dev"].into_iter().filter_map(cookie);
+    let cookies = cookies.collect::<Vec<_>>().join("; ");
+    go((0..WORKERS).map(|_| CodeFlow::new(party.clone(), cookies.clone())).collect(), processes, time).await
+}
+
+async fn of_fapi(engine: &str, issuer: &str, key: &fapi::Key, processes: Processes, time: Duration) {
+    let client = || fapi::Client::new(issuer, key);
+    let pushes = (0..WORKERS).map(|_| fapi::Push(client())).collect();
+    row("PAR, private_key_jwt", engine, &go(pushes, processes, time).await);
+    let bound = (0..WORKERS).map(|_| fapi::Bound(client())).collect();
+    row("client_credentials, private_key_jwt, DPoP", engine, &go(bound, processes, time).await);
+    let mut flows = Vec::new();
+    for number in 0..WORKERS as u64 {
+        flows.push(fapi::Flow::signed_in(client(), customer(number)).await);
+    }
+    row("FAPI flow from a session, with consent (5 requests)", engine, &go(flows, processes, time).await);
 }
 
 async fn go<W: Work>(workers: Vec<W>, processes: Processes, time: Duration) -> Figures {

@@ -168,6 +168,12 @@ pub fn app(issuer: &str) -> RelyingParty {
     RelyingParty::new(issuer, "app", ClientAuth::Basic(SECRET.to_owned()), "https://app.example/cb")
 }
 
+/// The same kind of client with pairwise subjects and encrypted ID tokens.
+pub fn private_app(issuer: &str) -> RelyingParty {
+    let auth = ClientAuth::Basic(SECRET.to_owned());
+    RelyingParty::new(issuer, "private-app", auth, "https://private.example/cb")
+}
+
 /// The public client, whose refresh tokens rotate.
 pub fn public_app(issuer: &str) -> RelyingParty {
     RelyingParty::new(issuer, "public-app", ClientAuth::None, "http://127.0.0.1:4711/cb")

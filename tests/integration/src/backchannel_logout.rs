@@ -312,3 +312,26 @@ async fn bl_01_fl_01_addresses_that_may_not_be_registered() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn bl_02_a_session_that_runs_out_tells_its_clients_and_an_idle_one_does_not_yet() {
+    for engine in ENGINES {
+        let receiver = Receiver::open().await;
+        let bank = bank_for(engine, &receiver).await;
+        let app = listener(&bank, &receiver, "one", json!({})).await;
+        let (mut bob, browser) = (bank.person("bob"), Browser::new());
+        let answer = connect(&bank, &app, &mut bob, &browser, "openid").await;
+        let told = async || {
+            bank.service.sweep().await.unwrap();
+            bank.service.deliver_due_logouts().await.unwrap();
+            tokens(&receiver, "/one")
+        };
+        // Nobody comes back to the bank's own pages while they use the app.
+        bank.advance(bank.service.policies().sessions.idle * 4);
+        assert!(told().await.is_empty());
+        bank.advance(bank.service.policies().sessions.absolute);
+        let told = told().await;
+        assert_eq!(told.len(), 1);
+        assert_eq!(claims_of(&told[0])["sid"], claims_of(answer.str("id_token"))["sid"]);
+    }
+}

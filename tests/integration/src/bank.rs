@@ -135,8 +135,14 @@ impl Bank {
 
     /// Starts a second server on this bank's database, as behind a load balancer.
     pub async fn another_node(&self) -> Node {
+        self.changed_node(|_| ()).await
+    }
+
+    /// The same with other rules, as after a change of the configuration.
+    pub async fn changed_node(&self, change: impl FnOnce(&mut Policies)) -> Node {
         let store = Store::open(&StoreOptions::new(&self.url)).await.unwrap();
-        let policies = self.service.policies().clone();
+        let mut policies = self.service.policies().clone();
+        change(&mut policies);
         let service = Service::new(parts(store, &self.clock, policies)).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://localhost:{}", listener.local_addr().unwrap().port());

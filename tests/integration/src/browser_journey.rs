@@ -37,6 +37,8 @@ async fn a_customer_connects_uses_and_withdraws_in_every_scheme() {
     let (app_port, api_port) = (app.local_addr().unwrap().port(), api.local_addr().unwrap().port());
     let (app_url, api_url) = (format!("http://127.0.0.1:{app_port}"), format!("http://127.0.0.1:{api_port}"));
     let bank = Installation::plain(Engine::Sqlite);
+    let ledgerline = std::sync::Arc::new(fintech_app::Keys::draw().unwrap());
+    bank.write("ledgerline.jwks", &ledgerline.jwks().to_string());
     bank.apply(&described(app_port, api_port));
     let _serving = bank.serve().await;
     let apps = fintech_app::Config {
@@ -45,10 +47,7 @@ async fn a_customer_connects_uses_and_withdraws_in_every_scheme() {
         bank_account_url: Some(bank.url("/account").parse().unwrap()),
         bank_api: api_url.parse().unwrap(),
         public_url: app_url.parse().unwrap(),
-        brands: vec![
-            fintech_app::Brand::ledgerline("demo-only-ledgerline-secret-9f2c"),
-            fintech_app::Brand::pocketwise(),
-        ],
+        brands: vec![fintech_app::Brand::ledgerline(ledgerline), fintech_app::Brand::pocketwise()],
     };
     let accounts = bank_api::Config {
         issuer: bank.issuer.clone(),
@@ -57,6 +56,7 @@ async fn a_customer_connects_uses_and_withdraws_in_every_scheme() {
             client_id: "meridian-api".into(),
             client_secret: "demo-only-meridian-api-secret-41d8".into(),
         }),
+        clock: bank_api::Clock::default(),
     };
     tokio::spawn(fintech_app::serve(apps, app, std::future::pending()));
     tokio::spawn(bank_api::serve(accounts, api, std::future::pending()));

@@ -1,8 +1,11 @@
 //! Clients that are a document on the web (Client ID Metadata Documents): their `client_id` is its URL.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use flows::client_documents::DocumentRules;
-use protocol::client::{AuthMethod, GrantType, ResponseType};
+use jose::Algorithm;
+use protocol::client::{AuthMethod, GrantType, Profile, ResponseType};
 use serde_json::{Value, json};
 use testkit::{Browser, ClientAuth, RelyingParty};
 use tokens::{
@@ -13,7 +16,7 @@ use tokens::{
 use crate::{
     bank::{Bank, ENGINES, Engine},
     publisher::Publisher,
-    steps::tokens_for,
+    steps::{new_key, tokens_for},
 };
 
 fn documents(hosts: &str) -> DocumentRules {
@@ -23,12 +26,14 @@ fn documents(hosts: &str) -> DocumentRules {
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         response_types: [ResponseType::Code].into(),
         auth_methods: [AuthMethod::None, AuthMethod::PrivateKeyJwt].into(),
+        detail_types: BTreeSet::new(),
         redirect_hosts: vec![HostRule::Any],
         native: true,
         link_hosts: Vec::new(),
         pkce_exempt: false,
         secret_lifetime: None,
         consent_lifetime: None,
+        unused_lifetime: None,
     };
     DocumentRules { policy, hosts: vec![HostRule::parse(hosts).unwrap()] }
 }
@@ -211,4 +216,78 @@ async fn out_02_documents_are_kept_within_bounds_and_followed() {
     publisher.put("/c.json", 404, "", "");
     bank.advance(TimeDelta::minutes(10));
     assert_eq!(Browser::new().open(app.attempt("openid").url()).await.status, 400);
+}
+
+#[tokio::test]
+async fn par_07_dr_10_what_the_server_asks_of_all_clients_it_asks_of_documents() {
+    let publisher = Publisher::open().await;
+    publisher.publish("/c.json", &document(&publisher, "/c.json"));
+    let key = new_key(Algorithm::Es256);
+    let mut payer = document(&publisher, "/payer.json");
+    payer.as_object_mut().unwrap().extend(
+        json!({
+            "scope": "openid transfers:write", "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": { "keys": [key.public().to_value()] },
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+    );
+    publisher.publish("/payer.json", &payer);
+    let bank = Bank::with(Engine::Sqlite, |policies| {
+        let mut rules = documents("*");
+        rules.policy.scopes = Some("openid transfers:write".parse().unwrap());
+        policies.client_documents = Some(rules);
+        policies.outbound = publisher.policy();
+    })
+    .await;
+    let scope = "[[scope]]\nname = \"transfers:write\"\ntitle = \"Transfers\"\ndescription = \"Move money\"\n\
+                 audience = \"https://api.bank.example\"\nfinancial = true";
+    bank.declare(scope).await.unwrap();
+    // Whoever can authenticate and asks for money lives under FAPI 2.0, wherever it comes from.
+    let client = bank.service.client(&publisher.url("/payer.json")).await.unwrap().unwrap();
+    assert_eq!(client.protection.profile, Profile::Fapi2);
+    assert!(client.protection.bound_tokens && client.protection.pushed_requests);
+    let strict = self::bank(Engine::Sqlite, &publisher, "*").await;
+    let strict = strict.changed_node(|policies| policies.protection.require_pushed_requests = true).await;
+    let client = strict.service.client(&publisher.url("/c.json")).await.unwrap().unwrap();
+    assert!(client.protection.pushed_requests, "PAR-07 holds for documents");
+}
+
+#[tokio::test]
+async fn dr_10_a_document_that_is_not_read_any_more_is_no_client() {
+    let publisher = Publisher::open().await;
+    publisher.publish("/c.json", &document(&publisher, "/c.json"));
+    let bank = bank(Engine::Sqlite, &publisher, "*").await;
+    let app = agent(&bank, &publisher, "/c.json");
+    tokens_for(&bank, &app, "openid accounts:read").await;
+    let id = publisher.url("/c.json");
+    assert!(bank.service.client(&id).await.unwrap().is_some(), "it has a row");
+    let off = bank.changed_node(|policies| policies.client_documents = None).await;
+    assert!(off.service.client(&id).await.unwrap().is_none(), "documents are switched off");
+    let fewer = bank.changed_node(|policies| policies.client_documents = Some(documents("*.example"))).await;
+    assert!(fewer.service.client(&id).await.unwrap().is_none(), "its host was taken off the list");
+}
+
+#[tokio::test]
+async fn dr_09_a_document_on_its_way_does_not_outlive_an_operators_word() {
+    let publisher = Publisher::open().await;
+    let text = document(&publisher, "/c.json").to_string();
+    let lasting = "Content-Type: application/json\r\nCache-Control: max-age=86400\r\n";
+    publisher.put("/c.json", 200, lasting, &text);
+    let bank = bank(Engine::Sqlite, &publisher, "*").await;
+    tokens_for(&bank, &agent(&bank, &publisher, "/c.json"), "openid accounts:read").await;
+    let id = publisher.url("/c.json");
+    bank.advance(TimeDelta::days(2));
+    let (before, gate) = (publisher.read("/c.json"), publisher.hold("/c.json"));
+    let reading = tokio::spawn({
+        let (service, id) = (bank.service.clone(), id.clone());
+        async move { service.client(&id).await.unwrap().is_some() }
+    });
+    publisher.asked("/c.json", before + 1).await;
+    bank.service.operate("test").delete_client(&id.parse().unwrap()).await.unwrap().unwrap();
+    bank.service.reload().await.unwrap();
+    gate.add_permits(1);
+    reading.await.unwrap();
+    assert!(bank.service.client(&id).await.unwrap().is_none(), "deleted is deleted");
 }

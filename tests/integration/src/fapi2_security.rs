@@ -1,14 +1,15 @@
 //! FAPI 2.0 Security Profile: a client under `fapi2`, beside general ones at the same server.
 
 use chrono::TimeDelta;
-use flows::declare::DeclareFault;
+use flows::declare::{DeclareFault, Declared, DeclaredClient};
 use jose::Algorithm;
 use protocol::client::Profile;
 use serde_json::{Value, json};
 use testkit::{Browser, ClientAuth, RelyingParty, claims_of};
+use tokens::client::ClientSettings;
 
 use crate::{
-    bank::{Bank, Engine},
+    bank::{Bank, ENGINES, Engine},
     dpop_key::{
         DpopKey, FapiClient, REDIRECT, assertion, declare, metadata, post, push, pushed_url, redeem, refresh,
     },
@@ -86,7 +87,11 @@ async fn f2_12_f2_10_only_the_issuer_as_a_string_is_the_audience() {
     }
     // F2-34: a good key, but RS256 is no algorithm of the profile.
     let rsa = new_key(Algorithm::Rs256);
-    declare(&bank, "rsa-app", metadata(&rsa), Some(Profile::Fapi2)).await.unwrap();
+    let named = declare(&bank, "rsa-app", metadata(&rsa), Some(Profile::Fapi2)).await;
+    assert!(format!("{named:?}").contains("none of its keys can sign with PS256"), "{named:?}");
+    let mut unnamed = metadata(&rsa);
+    unnamed["jwks"]["keys"][0].as_object_mut().unwrap().remove("alg");
+    declare(&bank, "rsa-app", unnamed, Some(Profile::Fapi2)).await.unwrap();
     let made = assertion(&rsa, "rsa-app", &json!(bank.issuer), now);
     let auth = ClientAuth::Assertion(std::sync::Arc::new(move || made.clone()));
     let app = RelyingParty::new(&bank.issuer, "rsa-app", auth, REDIRECT);
@@ -151,7 +156,7 @@ async fn f2_08_f2_10_f2_34_clients_that_cannot_have_the_profile() {
     let public = refused("token_endpoint_auth_method", json!("none")).await;
     assert!(public.contains("profile fapi2: it is a public client"), "{public}");
     let secret = refused("token_endpoint_auth_method", json!("client_secret_basic")).await;
-    assert!(secret.contains("only private_key_jwt will do"), "{secret}");
+    assert!(secret.contains("client_secret_basic; only private_key_jwt, "), "{secret}");
     let rs256 = refused("id_token_signed_response_alg", json!("RS256")).await;
     assert!(rs256.contains("only PS256, ES256 and EdDSA will do"), "{rs256}");
     let plain = refused("redirect_uris", json!(["http://fapi.example/cb"])).await;
@@ -214,4 +219,118 @@ async fn general_clients_go_on_as_before_beside_it() {
     assert_eq!(header_of(tokens.str("id_token"))["alg"], "RS256");
     let pushed = push(&app, &app.attempt("openid"), None).await.expect(201);
     assert!(pushed_url(&app, pushed.str("request_uri")).contains("request_uri="));
+}
+
+/// A client of the profile whose refresh tokens are being replaced, or not.
+async fn migrating(bank: &Bank, client: &FapiClient, grace: Option<i64>) {
+    let declared = DeclaredClient {
+        id: "fapi-app".parse().unwrap(),
+        metadata: serde_json::from_value(metadata(&client.key)).unwrap(),
+        settings: ClientSettings {
+            profile: Some(Profile::Fapi2),
+            refresh_rotation_grace: grace,
+            ..ClientSettings::default()
+        },
+        secret: None,
+    };
+    let declared = Declared { clients: vec![declared], ..Declared::default() };
+    bank.service.declare(&declared).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn f2_13_a_migration_replaces_refresh_tokens_and_the_old_ones_end_later() {
+    for engine in ENGINES {
+        let bank = Bank::on(engine).await;
+        let client = FapiClient::declared(&bank, Profile::Fapi2).await;
+        let key = DpopKey::new(Algorithm::Es256);
+        let (attempt, code) = client.code(&bank, SCOPE, None).await;
+        let tokens =
+            redeem(&client.app, &attempt, &code, Some(&key.proof(&bank, "/token"))).await.expect(200);
+        let first = tokens.str("refresh_token").to_owned();
+        let used = async |token: &str| {
+            let app = FapiClient::known(&bank, "fapi-app", client.key.clone()).app;
+            refresh(&app, token, Some(&key.proof(&bank, "/token"))).await
+        };
+        migrating(&bank, &client, Some(600)).await;
+        let second = used(&first).await.expect(200).str("refresh_token").to_owned();
+        assert_ne!(second, first);
+        // The answer was lost: the old one is used again, and gives another that is as good.
+        let third = used(&first).await.expect(200).str("refresh_token").to_owned();
+        assert!(third != first && third != second);
+        // When all have new ones, tokens stay again; what was replaced ends all the same, and ends nothing else.
+        migrating(&bank, &client, None).await;
+        bank.advance(TimeDelta::seconds(599));
+        assert_eq!(used(&first).await.expect(200).str("refresh_token"), first);
+        bank.advance(TimeDelta::seconds(2));
+        used(&first).await.expect_error(400, "invalid_grant");
+        bank.advance(TimeDelta::days(20));
+        for token in [&second, &third] {
+            assert_eq!(used(token).await.expect(200).str("refresh_token"), token, "{engine:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn f2_12_oc_24_an_assertion_counts_once_on_all_nodes_together() {
+    let bank = Bank::on(Engine::Postgres).await;
+    let node = bank.another_node().await;
+    let client = FapiClient::declared(&bank, Profile::Fapi2).await;
+    let made = assertion(&client.key, "fapi-app", &json!(bank.issuer), bank.now().timestamp());
+    let at = |address: &str| {
+        let made = made.clone();
+        let auth = ClientAuth::Assertion(std::sync::Arc::new(move || made.clone()));
+        RelyingParty::new(address, "fapi-app", auth, REDIRECT)
+    };
+    let attempt = client.app.attempt("openid");
+    push(&at(&bank.issuer), &attempt, None).await.expect(201);
+    push(&at(&node.address), &attempt, None).await.expect_error(401, "invalid_client");
+}
+
+#[tokio::test]
+async fn dv_06_the_device_grant_is_off_under_the_profile_unless_an_operator_says_so() {
+    let bank = Bank::open().await;
+    let key = new_key(Algorithm::Es256);
+    let mut metadata = metadata(&key);
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    metadata["grant_types"] = json!(["authorization_code", "refresh_token", device]);
+    let refused = declare(&bank, "fapi-app", metadata.clone(), Some(Profile::Fapi2)).await;
+    assert!(format!("{refused:?}").contains("or set device_grant"), "{refused:?}");
+    let settings =
+        ClientSettings { profile: Some(Profile::Fapi2), device_grant: true, ..ClientSettings::default() };
+    let declared = DeclaredClient {
+        id: "fapi-app".parse().unwrap(),
+        metadata: serde_json::from_value(metadata).unwrap(),
+        settings,
+        secret: None,
+    };
+    let declared = Declared { clients: vec![declared], ..Declared::default() };
+    bank.service.declare(&declared).await.unwrap().unwrap();
+    let app = FapiClient::known(&bank, "fapi-app", key).app;
+    let started = post(&app, "/device_authorization", &[("scope", "openid accounts:read")], None).await;
+    let started = started.expect(200);
+    // What it polls for is bound like everything else (F2-09).
+    let poll = [("grant_type", device), ("device_code", started.str("device_code"))];
+    post(&app, "/token", &poll, None).await.expect_error(400, "invalid_dpop_proof");
+    let proof = DpopKey::new(Algorithm::Es256).proof(&bank, "/token");
+    post(&app, "/token", &poll, Some(&proof)).await.expect_error(400, "authorization_pending");
+}
+
+#[tokio::test]
+async fn f2_09_no_grant_leads_past_the_key() {
+    let bank = Bank::open().await;
+    let client = FapiClient::declared(&bank, Profile::Fapi2).await;
+    let urn = |name: &str| format!("urn:ietf:params:oauth:{name}");
+    let (exchange, bearer, device) =
+        (urn("grant-type:token-exchange"), urn("grant-type:jwt-bearer"), urn("grant-type:device_code"));
+    let kind = urn("token-type:access_token");
+    for fields in [
+        &[("grant_type", "client_credentials")][..],
+        &[("grant_type", "refresh_token"), ("refresh_token", "x")],
+        &[("grant_type", "authorization_code"), ("code", "x"), ("redirect_uri", REDIRECT)],
+        &[("grant_type", &exchange), ("subject_token", "x"), ("subject_token_type", &kind)],
+        &[("grant_type", &bearer), ("assertion", "a.b.c")],
+        &[("grant_type", &device), ("device_code", "x")],
+    ] {
+        post(&client.app, "/token", fields, None).await.expect_error(400, "invalid_dpop_proof");
+    }
 }

@@ -92,6 +92,24 @@ async fn fl_01_the_account_page_tells_clients_too_and_only_once() {
 }
 
 #[tokio::test]
+async fn fl_01_whoever_leaves_for_somebody_else_is_signed_out_of_their_apps() {
+    let bank = Bank::open().await;
+    let one = framed(&bank, "one", "one.example").await;
+    let (mut bob, mut dave, browser) = (bank.person("bob"), bank.person("dave"), Browser::new());
+    bank.connect(&mut bob, &browser, one.attempt("openid").url()).await;
+    bank.advance(chrono::TimeDelta::minutes(1));
+    let attempt = one.attempt("openid").with("prompt", "select_account");
+    let page = browser.open(attempt.url()).await;
+    let page = browser.submit(&page, "use-another-account", &[]).await.expect(200);
+    assert_eq!(frames(&page).len(), 1, "{}", page.text());
+    let onward = page.attributes("#continue", "href").remove(0);
+    let page = browser.open(bank.url(&onward)).await;
+    assert!(page.has("login-submit"), "{} {}", page.url, page.text());
+    let page = dave.walk(&browser, page, "", bank.now()).await;
+    one.redeem(&attempt, &attempt.code(page.departed())).await.expect(200);
+}
+
+#[tokio::test]
 async fn fl_02_the_metadata_says_what_is_true() {
     let bank = Bank::open().await;
     let found = bank.app("web-app").get("/.well-known/openid-configuration").await.expect(200);

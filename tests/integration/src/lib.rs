@@ -19,6 +19,8 @@ mod cimd;
 #[cfg(test)]
 mod claims_parameter;
 #[cfg(test)]
+mod client_check;
+#[cfg(test)]
 mod consent_and_roles;
 #[cfg(test)]
 mod cors;
@@ -31,7 +33,11 @@ mod encrypted_tokens;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod fapi2_message_signing;
+#[cfg(test)]
 mod fapi2_security;
+#[cfg(test)]
+mod fapi_guide;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -54,6 +60,10 @@ mod logout;
 mod main_job;
 #[cfg(test)]
 mod metadata_truth;
+#[cfg(test)]
+mod mutual;
+#[cfg(test)]
+mod mutual_tls_guide;
 #[cfg(test)]
 mod oidc_prompts;
 #[cfg(test)]
@@ -103,6 +113,10 @@ mod rfc8628_device;
 #[cfg(test)]
 mod rfc8693_exchange;
 #[cfg(test)]
+mod rfc8705_mtls;
+#[cfg(test)]
+mod rfc8705_proxy;
+#[cfg(test)]
 mod rfc8707_resource;
 #[cfg(test)]
 mod rfc9068_access_tokens;
@@ -112,6 +126,8 @@ mod rfc9101_jar;
 mod rfc9126_par;
 #[cfg(test)]
 mod rfc9207_iss;
+#[cfg(test)]
+mod rfc9396_rar;
 #[cfg(test)]
 mod rfc9449_dpop;
 #[cfg(test)]

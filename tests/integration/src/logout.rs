@@ -218,3 +218,22 @@ async fn malformed_requests_are_refused_and_nothing_ends() {
     }
     assert!(is_signed_in(&bank, &browser).await);
 }
+
+#[tokio::test]
+async fn lo_01_another_site_takes_no_cookie_away() {
+    let bank = Bank::open().await;
+    let (mut bob, browser) = (bank.person("bob"), Browser::new());
+    sign_in(&bank, &mut bob, &browser).await;
+    // A post from there carries no Lax cookie, but the browser takes the cookies of its answer. With a token
+    // of the confirmation page made up, it is asked about like any other.
+    let parameters = [("client_id", "web-app"), ("csrf", "made-up")];
+    let asked = browser.post_from_another_site(bank.url("/end-session"), &parameters).await;
+    assert!(asked.has("sign-out"), "{} {}", asked.url, asked.text());
+    assert!(is_signed_in(&bank, &browser).await);
+    assert_eq!(bank.audited(EventKind::SessionEnded).await, 0);
+    // Nor does a picture on its page, which has no cookies of ours either.
+    let answer = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = answer.get(bank.url("/end-session")).send().await.unwrap();
+    assert_eq!(answer.status(), 303);
+    assert_eq!(answer.headers().get("set-cookie"), None);
+}

@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use flows::client_documents::DocumentRules;
-use jose::Algorithm;
+use flows::{client_documents::DocumentRules, policies::MutualTls};
+use jose::{Algorithm, certificate::Authorities};
 use serde_json::{Value, json};
 use testkit::{Answer, Browser, Departure, RelyingParty, claims_of};
 use tokens::registration::HostRule;
@@ -37,6 +37,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("require_pushed_authorization_requests", "par_07_the_server_may_demand_it_of_everybody"),
     ("dpop_signing_alg_values_supported", "dp_10_bcp_23_what_metadata_and_scripts_learn"),
+    ("tls_client_certificate_bound_access_tokens", CERTIFICATES),
+    ("mtls_endpoint_aliases", CERTIFICATES),
     ("client_id_metadata_document_supported", "dr_10_a_person_lets_a_document_in_and_sees_its_host"),
     ("backchannel_logout_supported", "bl_02_every_ending_tells_exactly_the_clients_of_that_session"),
     (
@@ -46,6 +48,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("frontchannel_logout_supported", "fl_01_each_client_of_the_session_is_framed_with_iss_and_sid"),
     ("frontchannel_logout_session_supported", "fl_01_each_client_of_the_session_is_framed_with_iss_and_sid"),
 ];
+const CERTIFICATES: &str =
+    "mt_06_mt_07_metadata_says_where_certificates_are_asked_for_and_all_of_it_works_there";
 const WAYS: &str = "oc_26_every_advertised_way_to_authenticate_and_to_sign_works";
 
 /// Lists whose values are registered as a member of the client, and what else there is in the world.
@@ -67,7 +71,15 @@ const REGISTERED_AS: &[(&str, &str, &[&str])] = &[
     (
         "token_endpoint_auth_methods_supported",
         "token_endpoint_auth_method",
-        &["none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"],
+        &[
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+            "client_secret_jwt",
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
+        ],
     ),
 ];
 const SIGNATURES: &[&str] = &[
@@ -99,6 +111,12 @@ async fn whole_bank() -> Bank {
         let policy = registration.policy("open").unwrap().clone();
         policies.client_documents = Some(DocumentRules { policy, hosts: vec![HostRule::Any] });
         policies.registration = Some(registration);
+        let authority = crate::mutual::Authority::new().pem();
+        policies.mutual_tls = MutualTls {
+            enabled: true,
+            alias: Some("https://mtls.bank.example".to_owned()),
+            authorities: Authorities::from_pem(authority.as_bytes()).unwrap(),
+        };
     })
     .await
 }
@@ -302,6 +320,9 @@ async fn lists(
         }
         if registered == "token_endpoint_auth_signing_alg" {
             wish["token_endpoint_auth_method"] = "private_key_jwt".into();
+        }
+        if *one == "tls_client_auth" {
+            wish["tls_client_auth_san_dns"] = "any.example".into();
         }
         let made = register(bank, None, &wish).await;
         let expected = if advertised.contains(one) { 201 } else { 400 };

@@ -162,6 +162,7 @@ async fn oc_31_a_user_record_holds_every_standard_claim() {
         roles: Vec::new(),
         claims: serde_json::from_value(claims.clone()).unwrap(),
         second_factor: None,
+        accounts: Vec::new(),
     };
     let declared = flows::declare::Declared { users: vec![user], ..Default::default() };
     bank.service.declare(&declared).await.unwrap().unwrap();

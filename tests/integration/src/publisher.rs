@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
+    sync::Semaphore,
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 struct Shelf {
     documents: BTreeMap<String, (u16, String, String)>,
     read: Vec<String>,
+    held: BTreeMap<String, Arc<Semaphore>>,
 }
 
 /// The server.
@@ -68,9 +70,16 @@ impl Publisher {
                         line.clear();
                         stream.read_line(&mut line).await.unwrap();
                     }
-                    let (status, fields, body) = {
+                    let held = {
                         let mut shelf = kept.lock().unwrap();
                         shelf.read.push(path.clone());
+                        shelf.held.get(&path).cloned()
+                    };
+                    if let Some(held) = held {
+                        held.acquire().await.unwrap().forget();
+                    }
+                    let (status, fields, body) = {
+                        let shelf = kept.lock().unwrap();
                         let nothing = (404, String::new(), String::new());
                         shelf.documents.get(&path).cloned().unwrap_or(nothing)
                     };
@@ -100,6 +109,20 @@ impl Publisher {
     pub fn put(&self, path: &str, status: u16, fields: &str, body: &str) {
         let answer = (status, fields.to_owned(), body.to_owned());
         self.shelf.lock().unwrap().documents.insert(path.to_owned(), answer);
+    }
+
+    /// Answers a path only when permits are added: one for each request.
+    pub fn hold(&self, path: &str) -> Arc<Semaphore> {
+        let held = Arc::new(Semaphore::new(0));
+        self.shelf.lock().unwrap().held.insert(path.to_owned(), held.clone());
+        held
+    }
+
+    /// Waits until a path was asked for so often.
+    pub async fn asked(&self, path: &str, times: usize) {
+        while self.read(path) < times {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// How often a path was read.

@@ -1,6 +1,7 @@
 //! Certified and widely used client libraries against the running binary: `openidconnect` (Rust),
 //! `openid-client` (JavaScript) and Authlib (Python). Each runs discovery → code with PKCE → ID token →
-//! userinfo → refresh → revocation, as a confidential and as a public client.
+//! userinfo → refresh → revocation, as a confidential and as a public client; and openid-client once more under
+//! FAPI 2.0, with and without message signing.
 
 use openidconnect::core::{
     CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreProviderMetadata, CoreRevocableToken,
@@ -80,6 +81,51 @@ async fn openid_client_for_javascript() {
     for app in registrations() {
         let sign_in = async |url: String| app.sign_in(&bank, url).await.url.to_string();
         assert_complete(&scripts::node_client("openid-client.mjs", &app.environment(&bank), sign_in).await);
+    }
+}
+
+/// The key of RFC 7515 §A.3, which is nobody's.
+const KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"app","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+
+/// A client of this profile with the key.
+fn fapi_client(id: &str, profile: &str) -> String {
+    let mut key: serde_json::Value = serde_json::from_str(KEY).unwrap();
+    key.as_object_mut().unwrap().remove("d");
+    let key: Vec<String> =
+        key.as_object().unwrap().iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    format!(
+        "\n[[client]]\nclient_id = \"{id}\"\nprofile = \"{profile}\"\n\
+         token_endpoint_auth_method = \"private_key_jwt\"\nredirect_uris = [\"https://fapi.example/cb\"]\n\
+         grant_types = [\"authorization_code\", \"refresh_token\"]\nscope = \"{SCOPE}\"\n\
+         jwks = {{ keys = [{{ {} }}] }}\n",
+        key.join(", ")
+    )
+}
+
+/// F2-09, F2-10, F2-12, F2-13, F2-19, DP-05, DP-07, DP-14: with nonces asked for everywhere. MS-01, MS-05, MS-06: signed
+/// requests and signed answers.
+#[tokio::test]
+async fn openid_client_under_fapi2_and_message_signing() {
+    let bank = Installation::plain(Engine::Sqlite);
+    bank.configure("[dpop]\nnonce = \"required\"\nresource_nonce = \"required\"\n");
+    bank.apply(
+        &[BANK, &fapi_client("fapi-app", "fapi2"), &fapi_client("signing-app", "fapi2-message-signing")]
+            .concat(),
+    );
+    let _serving = bank.serve().await;
+    for (client_id, signing) in [("fapi-app", false), ("signing-app", true)] {
+        let app = Registration {
+            client_id,
+            secret: None,
+            redirect_uri: "https://fapi.example/cb",
+            person: Person::new("bob", "granite-teapot-orbit"),
+        };
+        let mut environment = app.environment(&bank);
+        environment.push(("KEY", KEY));
+        environment.extend(signing.then_some(("MESSAGE_SIGNING", "1")));
+        let sign_in = async |url: String| app.sign_in(&bank, url).await.url.to_string();
+        assert_complete(&scripts::node_client("fapi-client.mjs", &environment, sign_in).await);
     }
 }
 

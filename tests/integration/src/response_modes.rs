@@ -70,6 +70,22 @@ async fn oc_13_bcp_07_code_id_token_gives_both_and_never_an_access_token() {
 }
 
 #[tokio::test]
+async fn oc_18_oc_13_claims_asked_for_by_name_are_in_both_id_tokens() {
+    let (bank, app) = hybrid(json!({})).await;
+    let claims = json!({"id_token": {"name": {"essential": true}, "email": null}}).to_string();
+    let attempt = with_id_token(&app).with("claims", &claims);
+    let departure = bank.connect(&mut bank.person("alice"), &Browser::new(), attempt.url()).await;
+    let front = claims_of(departure.parameter("id_token").unwrap());
+    let tokens = app.redeem(&attempt, &attempt.code(&departure)).await.expect(200);
+    let back = claims_of(tokens.str("id_token"));
+    assert!(front["name"].is_string(), "{front}");
+    assert_eq!(front["name"], back["name"]);
+    for unasked in ["given_name", "email"] {
+        assert_eq!(front.get(unasked), None, "{unasked}: not asked for, or not the client's to ask");
+    }
+}
+
+#[tokio::test]
 async fn oc_02_the_id_token_beside_a_code_is_signed_by_a_published_key() {
     let (bank, app) = hybrid(json!({ "id_token_signed_response_alg": "ES256" })).await;
     let attempt = with_id_token(&app);

@@ -2,6 +2,7 @@
 //! had for it is what that person allowed.
 
 use audit::EventKind;
+use chrono::TimeDelta;
 use flows::declare::{Declared, DeclaredClient};
 use jose::{Algorithm, SigningKey, digest::sha256};
 use serde_json::{Value, json};
@@ -12,13 +13,18 @@ use tokens::{
 };
 
 use crate::{
-    bank::{Bank, ENGINES},
+    bank::{Bank, ENGINES, Engine},
+    publisher::Publisher,
     steps::{new_key, tokens_for},
 };
 
 const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const HR: &str = "https://hr.example";
 const SECRET: &str = "payroll-secret-0123456789abcdef";
+
+fn jwks(key: &SigningKey) -> Value {
+    json!({ "keys": [key.public().to_value()] })
+}
 
 struct Payroll {
     app: RelyingParty,
@@ -28,11 +34,15 @@ struct Payroll {
 impl Payroll {
     /// A client that may bring assertions of the employer's identity service.
     async fn of(bank: &Bank) -> Self {
-        let key = new_key(Algorithm::Es256);
+        Self::with_keys(bank, new_key(Algorithm::Es256), None).await
+    }
+
+    /// The same with the keys by value, or at a place.
+    async fn with_keys(bank: &Bank, key: SigningKey, jwks_uri: Option<String>) -> Self {
         let rule = AssertionRule {
             issuer: HR.into(),
-            jwks: Some(json!({ "keys": [key.public().to_value()] })),
-            jwks_uri: None,
+            jwks: jwks_uri.is_none().then(|| jwks(&key)),
+            jwks_uri,
             subject_claim: None,
             subject: SubjectMapping::Username,
             scope: "openid profile accounts:read cards:read payments:write".parse().unwrap(),
@@ -201,4 +211,41 @@ async fn jb_01_scope_is_bounded_by_rule_consent_and_proof() {
     let assertion = payroll.assertion(&bank, "web", &json!({}));
     let refused = web.token(&[("grant_type", BEARER), ("assertion", &assertion)]).await;
     refused.expect_error(400, "unauthorized_client");
+}
+
+#[tokio::test]
+async fn jb_01_out_04_keys_of_an_issuer_are_fetched_and_followed() {
+    let publisher = Publisher::open().await;
+    let bank = Bank::with(Engine::Sqlite, |policies| {
+        policies.outbound = publisher.policy();
+        policies.outbound.retry_after = std::time::Duration::ZERO;
+    })
+    .await;
+    let first = new_key(Algorithm::Es256);
+    publisher.publish("/hr", &jwks(&first));
+    let mut payroll = Payroll::with_keys(&bank, first, Some(publisher.url("/hr"))).await;
+    tokens_for(&bank, &payroll.app, "openid accounts:read").await;
+    let bring = async |payroll: &Payroll, jti: &str| {
+        payroll.bring(&payroll.assertion(&bank, jti, &json!({})), &[("scope", "accounts:read")]).await
+    };
+    bring(&payroll, "one").await.expect(200);
+    bring(&payroll, "two").await.expect(200);
+    assert_eq!(publisher.read("/hr"), 1, "fetched once, for a while");
+    // A stranger's keys are looked for once in a window, whoever signs with them and how often.
+    let issuers = std::mem::replace(&mut payroll.key, new_key(Algorithm::Es256));
+    for jti in ["three", "four", "five"] {
+        bring(&payroll, jti).await.expect_error(400, "invalid_grant");
+    }
+    assert_eq!(publisher.read("/hr"), 2);
+    // The issuer rotates.
+    publisher.publish("/hr", &jwks(&payroll.key));
+    bank.advance(TimeDelta::seconds(31));
+    bring(&payroll, "six").await.expect(200);
+    payroll.key = issuers;
+    bring(&payroll, "seven").await.expect_error(400, "invalid_grant");
+    assert_eq!(publisher.read("/hr"), 3);
+    // While nothing can be had, nothing is believed that is not known.
+    publisher.put("/hr", 500, "", "");
+    bank.advance(TimeDelta::hours(3));
+    bring(&payroll, "eight").await.expect_error(400, "invalid_grant");
 }

@@ -20,7 +20,7 @@ use web::limits::LimitPolicy;
 use crate::{
     bank::{Bank, ENGINES, Engine},
     publisher::Publisher,
-    steps::{answer, new_key},
+    steps::{answer, new_key, tokens_for},
 };
 
 /// What the conformance suite's dynamic plans need, and what partners get.
@@ -32,12 +32,14 @@ pub fn rules(anonymous: bool) -> RegistrationRules {
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         response_types: [ResponseType::Code].into(),
         auth_methods: [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::PrivateKeyJwt].into(),
+        detail_types: BTreeSet::new(),
         redirect_hosts: hosts(&["*.partner.example"]),
         native: false,
         link_hosts: Vec::new(),
         pkce_exempt: false,
         secret_lifetime: Some(TimeDelta::days(90)),
         consent_lifetime: None,
+        unused_lifetime: None,
     };
     let open = RegistrationPolicy {
         name: "open".into(),
@@ -494,4 +496,103 @@ async fn dr_01_an_address_registers_only_so_often() {
     send().await.expect(201);
     let refused = send().await.expect(429);
     assert!(refused.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn dr_01_a_flood_of_registrations_makes_nobody_read_anything_again() {
+    let bank = bank(Engine::Sqlite, true).await;
+    let before = bank.service.store().changes().await.unwrap();
+    for _ in 0..3 {
+        let made = register(&bank, None, &partner()).await.expect(201);
+        assert!(
+            bank.service.client(made.str("client_id")).await.unwrap().is_some(),
+            "and it is known at once"
+        );
+    }
+    assert_eq!(bank.service.store().changes().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn dr_01_unused_clients_are_forgotten() {
+    for engine in ENGINES {
+        let bank = Bank::with(engine, |policies| {
+            let mut rules = rules(false);
+            rules.policies[0].unused_lifetime = Some(TimeDelta::days(30));
+            policies.registration = Some(rules);
+        })
+        .await;
+        let token = token(&bank, None).await;
+        let made = async || register(&bank, Some(&token), &partner()).await.expect(201);
+        let (unused, used, liked) = (made().await, made().await, made().await);
+        tokens_for(&bank, &app(&bank, &liked), "openid accounts:read").await;
+        let is_known = async |made: &Answer| {
+            bank.service.reload().await.unwrap();
+            bank.service.client(made.str("client_id")).await.unwrap().is_some()
+        };
+        bank.advance(TimeDelta::days(20));
+        app(&bank, &used).revoke("x").await.expect(200);
+        bank.service.sweep().await.unwrap();
+        assert!(is_known(&unused).await);
+        bank.advance(TimeDelta::days(11));
+        bank.service.sweep().await.unwrap();
+        assert!(!is_known(&unused).await, "{engine:?}");
+        assert!(is_known(&used).await && is_known(&liked).await, "{engine:?}");
+        let id = unused.str("client_id").parse().unwrap();
+        assert!(bank.service.store().registration(&id).await.unwrap().is_none(), "its token opens nothing");
+        assert_eq!(bank.audited(EventKind::ClientDeleted).await, 1);
+        bank.advance(TimeDelta::days(31));
+        bank.service.sweep().await.unwrap();
+        assert!(!is_known(&used).await && is_known(&liked).await, "evidence stays, {engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn dr_01_used_up_initial_tokens_go() {
+    for engine in ENGINES {
+        let bank = bank(engine, false).await;
+        let draft = |max_uses| InitialTokenDraft {
+            policy: "partners".into(),
+            note: String::new(),
+            max_uses,
+            expires_at: None,
+        };
+        let operator = bank.service.operate("test");
+        let (_, once) = operator.create_initial_token(draft(Some(1))).await.unwrap().unwrap();
+        let (ended, _) = operator.create_initial_token(draft(None)).await.unwrap().unwrap();
+        let (lasting, _) = operator.create_initial_token(draft(None)).await.unwrap().unwrap();
+        register(&bank, Some(once.expose()), &partner()).await.expect(201);
+        operator.revoke_initial_token(ended.id).await.unwrap().unwrap();
+        bank.service.sweep().await.unwrap();
+        assert_eq!(bank.service.store().initial_tokens().await.unwrap().len(), 3, "for operators to see");
+        bank.advance(TimeDelta::days(31));
+        bank.service.sweep().await.unwrap();
+        let left: Vec<_> =
+            bank.service.store().initial_tokens().await.unwrap().iter().map(|token| token.id).collect();
+        assert_eq!(left, [lasting.id], "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn dr_05_issuers_may_share_their_keys() {
+    let (key, keys) = directory();
+    let bank = Bank::with(Engine::Sqlite, |policies| {
+        let issuer = |issuer: &str| StatementIssuer {
+            issuer: issuer.into(),
+            keys: StatementKeys::Known(keys.clone()),
+            policy: Some("partners".into()),
+        };
+        let mut rules = rules(false);
+        rules.issuers = vec![issuer("https://one.example"), issuer("https://two.example")];
+        policies.registration = Some(rules);
+    })
+    .await;
+    let send = async |iss: &str| {
+        let mut wish = partner();
+        wish["software_statement"] =
+            key.sign("JWT", &json!({ "iss": iss, "software_id": "x" })).unwrap().into();
+        register(&bank, None, &wish).await
+    };
+    send("https://one.example").await.expect(201);
+    send("https://two.example").await.expect(201);
+    send("https://three.example").await.expect_error(400, "invalid_software_statement");
 }

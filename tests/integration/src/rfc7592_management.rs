@@ -2,14 +2,17 @@
 
 use audit::EventKind;
 use chrono::TimeDelta;
+use flows::operate::ClientDraft;
 use http::Method;
+use mfa::SecondFactorPolicy;
 use serde_json::{Value, json};
 use testkit::{Answer, Browser};
 use tokio::task::JoinSet;
 
 use crate::{
     bank::{Bank, ENGINES, Engine},
-    rfc7591_registration::{app, bank, partner, register, token},
+    publisher::Publisher,
+    rfc7591_registration::{app, bank, partner, register, rules, token},
     steps::{answer, tokens_for},
 };
 
@@ -201,4 +204,75 @@ async fn dr_09_an_operator_ends_a_registered_client_too() {
     let id = mine.str("client_id").parse().unwrap();
     bank.service.operate("test").delete_client(&id).await.unwrap().unwrap();
     manage(Method::GET, &mine, own(&mine), None).await.expect_error(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn dr_08_dr_10_an_update_leaves_what_an_operator_has_set() {
+    let bank = bank(Engine::Sqlite, false).await;
+    let mine = registered(&bank).await;
+    let id = mine.str("client_id").parse().unwrap();
+    let edit = |mut draft: ClientDraft| {
+        draft.settings.second_factor = Some(SecondFactorPolicy::Required);
+        draft.settings.may_act = Some("gateway".parse().unwrap());
+        Ok(draft)
+    };
+    bank.service.operate("test").update_client(&id, edit).await.unwrap().unwrap();
+    let mut update = partner();
+    update["client_id"] = mine["client_id"].clone();
+    update["client_name"] = "Renamed".into();
+    manage(Method::PUT, &mine, own(&mine), Some(&update)).await.expect(200);
+    let stored = bank.service.store().client(&id).await.unwrap().unwrap();
+    assert_eq!(stored.metadata.client_name.as_deref(), Some("Renamed"));
+    assert_eq!(stored.settings.second_factor, Some(SecondFactorPolicy::Required));
+    assert!(stored.settings.may_act.is_some());
+}
+
+#[tokio::test]
+async fn dr_07_an_update_on_its_way_does_not_revive_a_client() {
+    for engine in ENGINES {
+        let publisher = Publisher::open().await;
+        let both = json!(["https://app.partner.example/cb", "https://new.partner.example/cb"]);
+        publisher.publish("/sector.json", &both);
+        let bank = Bank::with(engine, |policies| {
+            policies.registration = Some(rules(false));
+            policies.outbound = publisher.policy();
+        })
+        .await;
+        let initial = token(&bank, None).await;
+        let mut wish = partner();
+        wish["sector_identifier_uri"] = publisher.url("/sector.json").into();
+        let mine = register(&bank, Some(&initial), &wish).await.expect(201);
+        let id = mine.str("client_id").parse().unwrap();
+        tokens_for(&bank, &app(&bank, &mine), "openid accounts:read").await;
+        let gate = publisher.hold("/sector.json");
+        wish["client_id"] = mine["client_id"].clone();
+        wish["redirect_uris"] = both;
+        let request = reqwest::Client::new().put(mine.str("registration_client_uri"));
+        let update = tokio::spawn(answer(request.bearer_auth(own(&mine)).json(&wish)));
+        publisher.asked("/sector.json", 2).await;
+        bank.service.operate("test").delete_client(&id).await.unwrap().unwrap();
+        gate.add_permits(1);
+        update.await.unwrap().expect_error(401, "invalid_token");
+        assert!(bank.service.store().client(&id).await.unwrap().unwrap().disabled, "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn oc_21_dr_08_an_update_calls_people_as_before() {
+    let bank = bank(Engine::Sqlite, false).await;
+    let initial = token(&bank, None).await;
+    let mut wish = partner();
+    wish["subject_type"] = "pairwise".into();
+    let mine = register(&bank, Some(&initial), &wish).await.expect(201);
+    wish["client_id"] = mine["client_id"].clone();
+    let put = async |wish: &Value| manage(Method::PUT, &mine, own(&mine), Some(wish)).await;
+    // Whoever could move to another's host would learn by what names that one knows its people.
+    let mut moved = wish.clone();
+    moved["redirect_uris"] = json!(["https://victim.partner.example/cb"]);
+    put(&moved).await.expect_error(400, "invalid_client_metadata");
+    let mut public = wish.clone();
+    public["subject_type"] = "public".into();
+    put(&public).await.expect_error(400, "invalid_client_metadata");
+    wish["redirect_uris"] = json!(["https://app.partner.example/cb", "https://app.partner.example/other"]);
+    put(&wish).await.expect(200);
 }

@@ -203,6 +203,56 @@ async fn dv_04_guessing_is_limited_in_total() {
 }
 
 #[tokio::test]
+async fn dv_04_confirming_is_no_way_around_the_limit() {
+    let bank = Bank::open().await;
+    let app = tv(&bank, "tv", json!({})).await;
+    begin(&app, "openid").await;
+    let client = reqwest::Client::new();
+    // Whoever makes up a browser's cookie makes up the token of its pages, too.
+    let confirm = async |number: usize| {
+        let cookie = format!("made-up-{number}");
+        let token = jose::digest::hmac_sha256(cookie.as_bytes(), &[b"device", b"BBBBBBBB"]).to_string();
+        let form = [("user_code", "BBBB-BBBB"), ("csrf", token.as_str())];
+        let request = client.post(bank.url("/device/confirm")).form(&form);
+        let request = request.header("cookie", format!("chancery-browser-dev={cookie}"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    for number in 0..60 {
+        assert_eq!(confirm(number).await, 410, "{number}");
+    }
+    assert_eq!(confirm(60).await, 429);
+    assert_eq!(type_code(&bank, &Browser::new(), "BBBB-BBBB").await.status, 429, "they are counted together");
+    bank.advance(TimeDelta::minutes(1));
+    // The same browser waits longer and longer.
+    let mut same = Vec::new();
+    for _ in 0..20 {
+        same.push(confirm(61).await);
+    }
+    assert!(same.starts_with(&[410]) && same.ends_with(&[429]), "{same:?}");
+}
+
+#[tokio::test]
+async fn dv_02_who_decides_too_late_is_told_so() {
+    let bank = Bank::open().await;
+    let app = tv(&bank, "tv", json!({})).await;
+    let (mut bob, browser) = (bank.person("bob"), Browser::new());
+    // The person takes too long on the pages.
+    let device = begin(&app, "openid").await;
+    bank.advance(TimeDelta::minutes(6));
+    let page = type_code(&bank, &browser, device.str("user_code")).await;
+    let page = browser.submit(&page, "code-confirm", &[]).await;
+    let page = bob.walk(&browser, page, "consent-allow", bank.now()).await;
+    bank.advance(TimeDelta::minutes(5));
+    assert_eq!(browser.submit(&page, "consent-allow", &[]).await.status, 410);
+    poll(&app, &device).await.expect_error(400, "expired_token");
+    // The device takes too long to ask.
+    let device = begin(&app, "openid").await;
+    allow(&bank, &mut bob, &browser, &device).await;
+    bank.advance(TimeDelta::minutes(11));
+    poll(&app, &device).await.expect_error(400, "expired_token");
+}
+
+#[tokio::test]
 async fn dv_05_the_page_names_the_client_warns_and_never_implies_consent() {
     let bank = Bank::open().await;
     // The bank's own app would skip consent elsewhere; and here bob allowed it before.

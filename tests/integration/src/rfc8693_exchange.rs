@@ -9,7 +9,8 @@ use testkit::{Answer, Browser, ClientAuth, RelyingParty, ResourceServer, claims_
 
 use crate::{
     bank::{Bank, ENGINES},
-    steps::{new_key, tokens_for},
+    dpop_key::{DpopKey, post, redeem},
+    steps::{code_for, new_key, tokens_for},
 };
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -291,4 +292,47 @@ async fn tx_06_dead_bound_and_foreign_tokens() {
     exchange(&gateway, subject, &[("audience", LEDGER)]).await.expect(200);
     bank.advance(TimeDelta::seconds(300));
     exchange(&gateway, subject, &[("audience", LEDGER)]).await.expect_error(400, "invalid_request");
+}
+
+/// A client that narrows its own tokens, for the ledger.
+const WALLET: &str = r#"
+[[resource_server]]
+audience = "https://ledger.bank.example"
+name = "Ledger"
+
+[[client]]
+client_id = "wallet-app"
+client_secret = "wallet-secret-0123456789abcdef"
+redirect_uris = ["https://wallet.example/cb"]
+grant_types = ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]
+scope = "openid accounts:read"
+[[client.exchange]]
+audience = "https://ledger.bank.example"
+scope = "accounts:read"
+"#;
+
+#[tokio::test]
+async fn tx_06_a_bound_token_is_exchanged_with_its_proof_and_stays_bound() {
+    let bank = Bank::open().await;
+    bank.declare(WALLET).await.unwrap();
+    let wallet = client(&bank, "wallet-app");
+    let (key, other) = (DpopKey::new(Algorithm::Es256), DpopKey::new(Algorithm::Es256));
+    let (attempt, code) = code_for(&bank, &wallet, "openid accounts:read").await;
+    let bound = redeem(&wallet, &attempt, &code, Some(&key.proof(&bank, "/token"))).await.expect(200);
+    assert_eq!(bound["token_type"], "DPoP");
+    let fields = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", bound.str("access_token")),
+        ("subject_token_type", ACCESS),
+        ("audience", LEDGER),
+    ];
+    let bring = async |proof: Option<String>| post(&wallet, "/token", &fields, proof.as_deref()).await;
+    bring(None).await.expect_error(400, "invalid_request");
+    bring(Some(other.proof(&bank, "/token"))).await.expect_error(400, "invalid_request");
+    let used = key.proof(&bank, "/token");
+    let exchanged = bring(Some(used.clone())).await.expect(200);
+    assert_eq!(exchanged["token_type"], "DPoP");
+    let claims = claims_of(exchanged.str("access_token"));
+    assert_eq!((&claims["cnf"]["jkt"], &claims["aud"]), (&json!(key.thumbprint()), &json!(LEDGER)));
+    bring(Some(used)).await.expect_error(400, "invalid_dpop_proof");
 }

@@ -1,15 +1,21 @@
 //! Pushed authorization requests (RFC 9126).
 
+use std::num::NonZeroU32;
+
 use chrono::TimeDelta;
+use flows::declare::{Declared, DeclaredClient};
 use jose::Algorithm;
 use protocol::client::Profile;
 use serde_json::json;
 use testkit::{Browser, RelyingParty};
+use tokens::client::ClientSettings;
 use url::Url;
+use web::limits::LimitPolicy;
 
 use crate::{
     bank::{Bank, ENGINES, Engine},
     dpop_key::{DpopKey, FapiClient, post, push, pushed_url},
+    running::Installation,
     steps::answer,
 };
 
@@ -233,4 +239,80 @@ async fn dp_04_par_03_a_reference_pushed_at_one_node_is_answered_at_the_other() 
     here.redeem(&attempt, &code).await.expect_error(400, "invalid_grant");
     let bound = crate::dpop_key::redeem(&here, &attempt, &code, Some(&key.proof(&bank, "/token"))).await;
     bound.expect(200);
+}
+
+#[tokio::test]
+async fn f2_27_how_long_a_reference_lives_is_configured_and_below_ten_minutes() {
+    let five = TimeDelta::minutes(5);
+    let bank =
+        Bank::with(Engine::Sqlite, |policies| policies.protection.pushed_request_lifetime = five).await;
+    let app = bank.app("web-app");
+    let pushed = push(&app, &app.attempt("openid"), None).await.expect(201);
+    assert_eq!(pushed["expires_in"], json!(300));
+    bank.advance(TimeDelta::seconds(299));
+    assert_eq!(brought(&app, pushed.str("request_uri")).await.0, 200);
+    bank.advance(TimeDelta::seconds(2));
+    assert_eq!(brought(&app, pushed.str("request_uri")).await.0, 400);
+    let installed = Installation::plain(Engine::Sqlite);
+    for (lifetime, code) in [("599s", 0), ("10m", 2)] {
+        installed.configure(&format!("[pushed_requests]\nlifetime = \"{lifetime}\"\n"));
+        let checked = installed.run(&["config", "check"]);
+        assert_eq!(checked.code, Some(code), "{lifetime}: {}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn par_05_floods_are_slowed_down() {
+    let bank = Bank::open().await;
+    let policy = LimitPolicy { endpoints: NonZeroU32::new(3), ..LimitPolicy::default() };
+    let (node, _) = bank.limited(policy).await;
+    let here = bank.app("web-app");
+    let app = RelyingParty::new(&node.address, "web-app", here.auth.clone(), &here.redirect_uri);
+    for _ in 0..3 {
+        push(&app, &app.attempt("openid"), None).await.expect(201);
+    }
+    let refused = push(&app, &app.attempt("openid"), None).await;
+    refused.expect_error(429, "temporarily_unavailable");
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn par_08_f2_11_unregistered_addresses_only_where_an_operator_allowed_their_hosts() {
+    let bank = Bank::open().await;
+    let key = crate::steps::new_key(Algorithm::Es256);
+    for (id, hosts) in [("fapi-app", vec![]), ("free-app", vec!["*.apps.example".to_owned()])] {
+        let client = DeclaredClient {
+            id: id.parse().unwrap(),
+            metadata: serde_json::from_value(crate::dpop_key::metadata(&key)).unwrap(),
+            settings: ClientSettings { pushed_redirect_hosts: hosts, ..ClientSettings::default() },
+            secret: None,
+        };
+        let declared = Declared { clients: vec![client], ..Declared::default() };
+        bank.service.declare(&declared).await.unwrap().unwrap();
+    }
+    let (strict, free) = (
+        FapiClient::known(&bank, "fapi-app", key.clone()).app,
+        FapiClient::known(&bank, "free-app", key).app,
+    );
+    let elsewhere = "https://a.apps.example/cb";
+    let to = |app: &RelyingParty, uri: &str| app.attempt("openid accounts:read").with("redirect_uri", uri);
+    push(&strict, &to(&strict, elsewhere), None).await.expect_error(400, "invalid_request");
+    for uri in ["https://evil.example/cb", "https://apps.example/cb", "http://a.apps.example/cb"] {
+        push(&free, &to(&free, uri), None).await.expect_error(400, "invalid_request");
+    }
+    let attempt = to(&free, elsewhere);
+    let pushed = push(&free, &attempt, None).await.expect(201);
+    let url = pushed_url(&free, pushed.str("request_uri"));
+    let departure = bank.connect(&mut bank.person("alice"), &Browser::new(), url).await;
+    assert!(departure.url.as_str().starts_with(elsewhere), "{}", departure.url);
+    let code = departure.parameter("code").unwrap().to_owned();
+    // The code is of that address and no other.
+    let moved = crate::dpop_key::redeem(&free, &attempt, &code, None).await;
+    moved.expect_error(400, "invalid_grant");
+    let there = RelyingParty::new(&bank.issuer, "free-app", free.auth.clone(), elsewhere);
+    crate::dpop_key::redeem(&there, &attempt, &code, None).await.expect(200);
+    // A browser can't bring such an address.
+    let page = Browser::new().open(to(&free, elsewhere).url()).await;
+    assert_eq!(page.status, 400);
+    assert!(page.departure.is_none());
 }

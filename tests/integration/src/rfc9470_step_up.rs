@@ -22,6 +22,7 @@ const SMALL_CHANGE: &str = "[[scope]]\nname = \"payments:write\"\ntitle = \"Send
 async fn api(bank: &Bank) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let clock = bank.clock.clone();
     let config = bank_api::Config {
         issuer: bank.issuer.clone(),
         audience: "https://api.bank.example".into(),
@@ -29,6 +30,7 @@ async fn api(bank: &Bank) -> String {
             client_id: "accounts-api".into(),
             client_secret: "accounts-api-secret-0123456789".into(),
         }),
+        clock: bank_api::Clock::new(move || flows::Clock::now(&*clock)),
     };
     tokio::spawn(bank_api::serve(config, listener, std::future::pending()));
     url

@@ -29,6 +29,16 @@ pub enum ClientsCommand {
         /// Its identifier
         client_id: ClientId,
     },
+    /// Say what keeps one from a profile, and what the profile will ask of its program
+    ///
+    /// Nothing is changed. Exits with 0 if its registration obeys every rule, with 4 if one is broken.
+    Check {
+        /// Its identifier
+        client_id: ClientId,
+        /// The profile to hold it against: general, fapi2 or fapi2-message-signing [default: its own]
+        #[arg(long, value_name = "PROFILE", value_parser = profile())]
+        profile: Option<Profile>,
+    },
     /// Register one; a secret that it needs is made, and printed this once
     Create(Box<ClientCreate>),
     /// Change one; what is not named stays
@@ -130,6 +140,17 @@ pub struct ClientMembers {
     /// with credentials and a financial scope, else general]
     #[arg(long, value_name = "PROFILE", value_parser = profile())]
     pub profile: Option<Profile>,
+    /// Whether it may use the device grant although its profile leaves that out
+    #[arg(long, value_name = "BOOL")]
+    pub device_grant: Option<bool>,
+    /// A host of redirect URIs that it may push without having registered them, such as *.apps.example;
+    /// repeat for several
+    #[arg(long, value_name = "HOST")]
+    pub pushed_redirect_host: Vec<String>,
+    /// Replace its refresh tokens, one at each use, and let the old one count for so long; for migrations;
+    /// none for tokens that stay
+    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
+    pub refresh_rotation_grace: Option<Lifetime>,
     /// Whether it is the bank's own, whose consents are recorded without asking
     #[arg(long, value_name = "BOOL")]
     pub first_party: Option<bool>,

@@ -20,6 +20,7 @@ pub struct Answer {
     text: Option<String>,
     json: Value,
     notes: Vec<String>,
+    code: u8,
 }
 
 impl Answer {
@@ -30,7 +31,7 @@ impl Answer {
 
     /// An answer: `text` for people, `json` for programs. Both go to standard output.
     pub fn new(text: impl Display, json: Value) -> Self {
-        Self { text: Some(text.to_string()), json, notes: Vec::new() }
+        Self { text: Some(text.to_string()), json, notes: Vec::new(), code: 0 }
     }
 
     /// Adds what people should know beside the answer. It goes to standard error, so that the answer
@@ -38,6 +39,17 @@ impl Answer {
     pub fn note(mut self, note: impl Display) -> Self {
         self.notes.push(note.to_string());
         self
+    }
+
+    /// Makes the command end with this exit code, although it did what it was asked.
+    pub const fn ending(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The exit code of the command.
+    pub const fn code(&self) -> u8 {
+        self.code
     }
 
     /// The form for programs.

@@ -6,14 +6,20 @@ use flows::{
     Service,
     operate::{ClientAndSecret, ClientDraft},
 };
-use protocol::{ClientId, client::AuthMethod};
+use protocol::{
+    ClientId,
+    client::{AuthMethod, Profile},
+};
 use serde_json::{Map, Value, json};
 use store::Store;
-use tokens::client::{ClientRecord, ClientSettings};
+use tokens::{
+    client::{ClientRecord, ClientSettings},
+    profile::{Finding, Verdict},
+};
 
 use super::{
-    Failure,
-    answer::{Answer, Table, details, json, time},
+    Failure, UNFIT,
+    answer::{Answer, Table, clean, details, json, time},
     input,
     operator::{found, operate, outcome, with_service, with_store},
 };
@@ -37,6 +43,9 @@ pub async fn run(command: &ClientsCommand, common: &Common) -> Result<Answer, Fa
         ClientsCommand::List { all } => with_store(common, async |store| list(store, *all).await).await,
         ClientsCommand::Show { client_id } => {
             with_store(common, async |store| show(store, client_id).await).await
+        }
+        ClientsCommand::Check { client_id, profile } => {
+            with_service(common, async |service| check(service, client_id, *profile).await).await
         }
         ClientsCommand::Create(arguments) => {
             with_service(common, async |service| create(service, arguments).await).await
@@ -93,6 +102,39 @@ async fn show(store: &Store, id: &ClientId) -> Result<Answer, Failure> {
     let record = found("client", id, store.client(id).await.map_err(Failure::new)?)?;
     let came = store.registration(id).await.map_err(Failure::new)?;
     Ok(answer(&record, came.as_ref().map_or("declared", |came| came.origin.as_str())))
+}
+
+async fn check(service: &Service, id: &ClientId, profile: Option<Profile>) -> Result<Answer, Failure> {
+    let checked = outcome(operate(service).check_client(id, profile).await)?;
+    let (profile, findings) = (checked.checked, &checked.findings);
+    let having = |verdict| findings.iter().filter(move |finding| finding.verdict == verdict);
+    let broken = having(Verdict::Broken).count();
+    let said = match broken {
+        0 => format!("nothing keeps client {id} from profile {profile}"),
+        1 => format!("1 thing keeps client {id} from profile {profile}"),
+        many => format!("{many} things keep client {id} from profile {profile}"),
+    };
+    let mut lines =
+        vec![if checked.own == profile { said } else { format!("{said}; it has {}", checked.own) }];
+    for (verdict, title) in [
+        (Verdict::Broken, "to be changed in its registration:"),
+        (Verdict::Demanded, "asked of its program, at each request:"),
+        (Verdict::Kept, "as it should be:"),
+    ] {
+        let found: Vec<_> = having(verdict).collect();
+        if !found.is_empty() {
+            lines.push(format!("\n{title}"));
+            let line = |finding: &&Finding| {
+                format!("  {:<19} {}  [{}]", finding.rule, clean(&finding.text), finding.cites)
+            };
+            lines.extend(found.iter().map(line));
+        }
+    }
+    let json = json!({
+        "client_id": id, "profile": checked.own, "checked": profile, "fits": checked.fits(), "findings": findings
+    });
+    let answer = Answer::new(lines.join("\n"), json);
+    Ok(if checked.fits() { answer } else { answer.ending(UNFIT) })
 }
 
 async fn create(service: &Service, arguments: &ClientCreate) -> Result<Answer, Failure> {
@@ -205,6 +247,9 @@ fn patch(members: &ClientMembers) -> Result<Map<String, Value>, Failure> {
     input::put(&mut patch, "second_factor", members.second_factor);
     input::put(&mut patch, "consent_lifetime", members.consent_lifetime.map(|lifetime| lifetime.0));
     input::put(&mut patch, "profile", members.profile);
+    input::put(&mut patch, "device_grant", members.device_grant);
+    input::put_all(&mut patch, "pushed_redirect_hosts", &members.pushed_redirect_host);
+    input::put(&mut patch, "refresh_rotation_grace", members.refresh_rotation_grace.map(|grace| grace.0));
     input::put(&mut patch, "first_party", members.first_party);
     input::put(&mut patch, "require_pkce", members.require_pkce);
     Ok(patch)
@@ -217,14 +262,16 @@ fn patched(draft: &ClientDraft, patch: Map<String, Value>) -> Result<ClientDraft
     if patch.contains_key("jwks") {
         members.remove("jwks");
     }
-    let settings = object(&ClientSettings::default());
+    let settings = serde_aux::serde_introspection::serde_introspect::<ClientSettings>();
     members.extend(without_absent(object(&draft.settings)));
     input::merge(&mut members, patch);
     let mut faults = Vec::new();
-    if let Err(fault) = input::lifetime_in_seconds(&mut members, "consent_lifetime") {
-        faults.push(fault);
+    for name in ["consent_lifetime", "refresh_rotation_grace"] {
+        if let Err(fault) = input::lifetime_in_seconds(&mut members, name) {
+            faults.push(fault);
+        }
     }
-    let (settings, metadata) = members.into_iter().partition(|(name, _)| settings.contains_key(name));
+    let (settings, metadata) = members.into_iter().partition(|(name, _)| settings.contains(&name.as_str()));
     let settings = input::typed(settings).map_err(|fault| faults.push(fault)).ok();
     let metadata = input::typed(metadata).map_err(|fault| faults.push(fault)).ok();
     match (metadata, settings) {

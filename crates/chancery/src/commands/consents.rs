@@ -107,6 +107,7 @@ fn shown(record: &ConsentRecord, now: DateTime<Utc>) -> Map<String, Value> {
     put("client_id", json(&record.client));
     put("scope", json(&record.scope));
     put("resources", json(&record.resources));
+    put("authorization_details", json(&record.details));
     put("granted_at", time(record.granted_at).into());
     put("updated_at", time(record.updated_at).into());
     put("expires_at", json(record.expires_at.map(time)));

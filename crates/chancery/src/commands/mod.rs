@@ -48,11 +48,15 @@ pub const MISCONFIGURED: u8 = 2;
 /// There is nothing of that name.
 pub const NOT_FOUND: u8 = 3;
 
+/// What was checked breaks a rule.
+pub const UNFIT: u8 = 4;
+
 /// Runs one command to its end.
 pub async fn run(cli: Cli) -> ExitCode {
     let as_json = cli.common.json;
-    match answer(&cli).await.and_then(|answer| answer.give(as_json)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let given = answer(&cli).await.and_then(|answer| answer.give(as_json).map(|()| answer.code()));
+    match given {
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let text = if as_json {
                 json!({ "error": failure.message, "exit_code": failure.code }).to_string()

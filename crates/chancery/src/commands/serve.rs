@@ -33,9 +33,7 @@ pub async fn run(arguments: &ServeArgs, common: &Common) -> Result<(), Failure> 
     let stop = stop_on_signal().map_err(Failure::new)?;
     let store = database::open(&settings, arguments.migrate || settings.database.migrate_on_start).await?;
     let service = service(&settings, store).await?;
-    service.tend_signing_keys().await.map_err(Failure::new)?;
-    service.tend_subject_key().await.map_err(Failure::new)?;
-    service.reload().await.map_err(Failure::new)?;
+    prepare(&service).await?;
     let listeners = Listeners::bind(&settings).await?;
     let (public, admin) = listeners.addresses().map_err(Failure::new)?;
     service.record_lifecycle(EventKind::ServerStarted).await.map_err(Failure::new)?;
@@ -71,6 +69,18 @@ fn traced(settings: &Settings) -> Option<Traced> {
     let traces = &settings.traces;
     let follow = traces.follow_proxies.then_some(telemetry::traces::follow as fn(&_, &_));
     traces.endpoint.is_some().then_some(Traced { follow })
+}
+
+/// Makes what a server can't be without and nobody has made yet: signing keys, and the secret of pairwise
+/// subjects.
+///
+/// # Errors
+/// If the store does not answer.
+pub async fn prepare(service: &Service) -> Result<(), Failure> {
+    service.tend_signing_keys().await.map_err(Failure::new)?;
+    service.tend_subject_key().await.map_err(Failure::new)?;
+    service.reload().await.map_err(Failure::new)?;
+    Ok(())
 }
 
 /// Serves on bound listeners until `stop` is cancelled and requests in progress have finished.

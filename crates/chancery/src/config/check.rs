@@ -9,11 +9,12 @@ use secrecy::ExposeSecret;
 use web::pages::Language;
 
 use crate::config::{
-    load::Origins, mistake::Mistake, policy, settings::Settings, traces::is_loopback, value::Span,
+    load::Origins, mistake::Mistake, mutual::mutual_tls_has_a_place, policy, settings::Settings,
+    traces::is_loopback, value::Span,
 };
 
 /// Key, problem, remedy.
-type Finding = (&'static str, String, String);
+pub(super) type Finding = (&'static str, String, String);
 
 const RULES: [fn(&Settings, &mut Vec<Finding>); 14] = [
     issuer_is_https,
@@ -90,55 +91,13 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
     warnings
 }
 
-fn find(
+pub(super) fn find(
     findings: &mut Vec<Finding>,
     key: &'static str,
     problem: impl Into<String>,
     remedy: impl Into<String>,
 ) {
     findings.push((key, problem.into(), remedy.into()));
-}
-
-/// MT-07, MT-09: mutual TLS needs somewhere to happen, and somebody to believe.
-fn mutual_tls_has_a_place(settings: &Settings, findings: &mut Vec<Finding>) {
-    let mtls = &settings.mtls;
-    if let Some(url) = &mtls.url
-        && !url::Url::parse(url).is_ok_and(|url| url.scheme() == "https" && url.path() == "/")
-    {
-        find(
-            findings,
-            "mtls.url",
-            format!("`{url}` is no https URL without a path"),
-            "Write what clients connect to, such as \"https://mtls.id.bank.example\".",
-        );
-    }
-    if mtls.listen.is_some() && !settings.has_tls() {
-        find(
-            findings,
-            "mtls.listen",
-            "is set, but tls.certificate and tls.key are not",
-            "Set both; or leave TLS to a proxy, with proxy.certificate_header.",
-        );
-    }
-    if mtls.url.is_some() && mtls.listen.is_none() && settings.proxy.certificate_header.is_none() {
-        find(
-            findings,
-            "mtls.url",
-            "is set, but nothing asks for certificates",
-            "Set mtls.listen, or proxy.certificate_header.",
-        );
-    }
-    if mtls.listen.is_some() && mtls.url.is_none() {
-        find(findings, "mtls.url", "is missing", "Write the https URL at which clients reach mtls.listen.");
-    }
-    if settings.proxy.certificate_header.is_some() && settings.proxy.trusted.is_empty() {
-        find(
-            findings,
-            "proxy.certificate_header",
-            "is set, but proxy.trusted names nobody to believe",
-            "Name the proxies in proxy.trusted.",
-        );
-    }
 }
 
 /// OC-26, RFC 8414 §2.

@@ -224,6 +224,7 @@ impl Reading {
             ("database.url_file", &mut settings.database.url_file),
             ("tls.certificate", &mut settings.tls.certificate),
             ("tls.key", &mut settings.tls.key),
+            ("mtls.authorities_file", &mut settings.mtls.authorities_file),
             ("secrets.key_encryption_key_file", &mut settings.secrets.key_encryption_key_file),
             ("secrets.password_pepper_file", &mut settings.secrets.password_pepper_file),
             ("traces.headers_file", &mut settings.traces.headers_file),

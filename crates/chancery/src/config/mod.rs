@@ -12,6 +12,7 @@
 pub mod check;
 pub mod load;
 pub mod mistake;
+mod mutual;
 pub mod outbound;
 pub mod policy;
 pub mod reference;

@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flows::{Policies, policies::ProtectionPolicy};
+use flows::{
+    Policies,
+    policies::{MutualTls, ProtectionPolicy},
+};
 use jose::digest::sha256;
 use keys::{KeyEncryptionKey, RotationPolicy, RotationPolicyFault};
 use mfa::{HashingParams, Pepper, SessionPolicy, ThrottlePolicy, password::UnsafeParams};
@@ -47,6 +50,7 @@ impl Settings {
             registration: self.registration().unwrap_or_default(),
             client_documents: self.client_documents().unwrap_or_default(),
             protection: self.protection(),
+            mutual_tls: self.mutual_tls(),
             outbound: self.outbound.policy(),
             upstreams: self.upstreams.clone(),
             ui_locales: Language::ALL.map(|language| language.tag().to_owned()).to_vec(),
@@ -60,6 +64,16 @@ impl Settings {
             dpop_resource_nonce: self.dpop.resource_nonce == NonceMode::Required,
             require_pushed_requests: self.pushed.required,
             pushed_request_lifetime: self.pushed.lifetime.to_delta(),
+        }
+    }
+
+    /// Clients that show a certificate.
+    pub fn mutual_tls(&self) -> MutualTls {
+        MutualTls {
+            enabled: self.mtls.listen.is_some() || self.proxy.certificate_header.is_some(),
+            alias: self.mtls.url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            // What can't be read is found when settings are loaded; it never vouches for anybody.
+            authorities: self.mtls.authorities().unwrap_or_default(),
         }
     }
 

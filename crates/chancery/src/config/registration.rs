@@ -39,6 +39,9 @@ pub struct PolicyTable {
     /// How they may authenticate.
     #[serde(default = "usual_methods")]
     pub auth_methods: Vec<AuthMethod>,
+    /// The types of authorization details that they may ask for.
+    #[serde(default)]
+    pub authorization_details_types: Vec<String>,
     /// Hosts of their redirect URIs.
     #[serde(default)]
     pub redirect_hosts: Vec<String>,
@@ -55,6 +58,13 @@ pub struct PolicyTable {
     pub secret_lifetime: Option<Span>,
     /// How long a consent to them lasts.
     pub consent_lifetime: Option<Span>,
+    /// After so long without use, one that nobody ever consented to is forgotten.
+    #[serde(default = "usual_patience")]
+    pub unused_lifetime: Span,
+}
+
+const fn usual_patience() -> Span {
+    Span::days(90)
 }
 
 fn usual_grants() -> Vec<GrantType> {
@@ -141,18 +151,24 @@ impl PolicyTable {
             return Err("a policy needs a name".to_owned());
         }
         let named = |fault| format!("{}: {fault}", self.name);
+        // Who acts for itself has every role of its scope, and nobody is asked (DR-10).
+        if self.scopes.is_none() && self.grant_types.contains(&GrantType::ClientCredentials) {
+            return Err(named("a policy with the grant client_credentials must name its scopes".to_owned()));
+        }
         Ok(RegistrationPolicy {
             name: self.name.clone(),
             scopes: self.scopes.as_deref().map(scope).transpose().map_err(named)?,
             grant_types: self.grant_types.iter().copied().collect(),
             response_types: self.response_types.iter().copied().collect(),
             auth_methods: self.auth_methods.iter().copied().collect(),
+            detail_types: self.authorization_details_types.iter().cloned().collect(),
             redirect_hosts: hosts(&self.redirect_hosts).map_err(named)?,
             native: self.native,
             link_hosts: hosts(&self.link_hosts).map_err(named)?,
             pkce_exempt: self.pkce_exempt,
             secret_lifetime: self.secret_lifetime.map(Span::to_delta),
             consent_lifetime: self.consent_lifetime.map(Span::to_delta),
+            unused_lifetime: Some(self.unused_lifetime.to_delta()),
         })
     }
 }
@@ -220,6 +236,7 @@ impl Settings {
             grant_types: usual_grants().into_iter().collect(),
             response_types: usual_responses().into_iter().collect(),
             auth_methods: [AuthMethod::None, AuthMethod::PrivateKeyJwt].into(),
+            detail_types: BTreeSet::new(),
             // A document's answers go to its own host, whichever that is.
             redirect_hosts: vec![HostRule::Any],
             native: true,
@@ -227,6 +244,8 @@ impl Settings {
             pkce_exempt: false,
             secret_lifetime: None,
             consent_lifetime: settings.consent_lifetime.map(Span::to_delta),
+            // Only one that somebody consented to has a row.
+            unused_lifetime: None,
         };
         Ok(settings.enabled.then_some(DocumentRules { policy, hosts }))
     }
@@ -264,6 +283,7 @@ mod tests {
              [[registration.policies]]\nname = 'partners'\nscopes = ['openid']\n\
              redirect_hosts = ['*.partner.example']\nsecret_lifetime = '90d'\n\
              [[registration.policies]]\nname = 'open'\nredirect_hosts = ['*']\npkce_exempt = true\n\
+             unused_lifetime = '1d'\n\
              auth_methods = ['client_secret_basic']\n",
         )
         .unwrap();
@@ -274,6 +294,9 @@ mod tests {
         assert_eq!(partners.secret_lifetime, Some(chrono::TimeDelta::days(90)));
         let open = rules.policy("open").unwrap();
         assert!(open.scopes.is_none() && open.auth_methods.len() == 1);
+        let days = chrono::TimeDelta::days;
+        assert_eq!(partners.unused_lifetime, Some(days(90)), "nothing grows for ever");
+        assert_eq!(open.unused_lifetime, Some(days(1)));
     }
 
     #[test]
@@ -283,6 +306,7 @@ mod tests {
             ("[[registration.policies]]\nname = 'a'\nfirst_party = true", "first_party"),
             ("[[registration.policies]]\nname = 'a'\ngrant_types = ['password']", "password"),
             ("[[registration.policies]]\nname = 'a'\nredirect_hosts = ['https://x']", "`https://x`"),
+            ("[[registration.policies]]\nname = 'a'\ngrant_types = ['client_credentials']", "its scopes"),
             ("[[registration.policies]]\nname = 'a'\n[[registration.policies]]\nname = 'a'", "same name"),
             ("[[registration.statement_issuers]]\nissuer = 'https://d.example'", "jwks_file"),
             ("[[registration.statement_issuers]]\nissuer = 'x'\njwks_file = 'absent.json'", "absent.json"),

@@ -134,16 +134,21 @@ section! {
 }
 
 section! {
-    /// Clients that show a certificate (RFC 8705). So far certificates are only read: no client
-    /// authenticates with one, and no token is bound to one.
+    /// Clients that show a certificate (RFC 8705): to authenticate, or to have their tokens bound to
+    /// it. See `docs/mutual-tls.md`.
     Mtls "mtls" {
         /// Where they connect, with TLS that asks for a certificate; an address of its own, so that
         /// browsers are never asked. Needs `tls`. Leave it out if a proxy does this; see
         /// `proxy.certificate_header`.
         listen: Option<SocketAddr> = None;
         /// The https URL at which clients reach that listener, or the proxy that asks for
-        /// certificates.
+        /// certificates; it is published as `mtls_endpoint_aliases`. Leave it out if the proxy asks for
+        /// certificates at the issuer's own host.
         url: Option<String> = None;
+        /// PEM file with the certificate authorities that may vouch for clients of the method
+        /// `tls_client_auth`, roots or issuing ones; each vouches for what it issued. Without it
+        /// there is only `self_signed_tls_client_auth`. Read at the start.
+        authorities_file: Option<PathBuf> = None;
     }
 }
 

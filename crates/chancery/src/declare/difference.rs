@@ -29,6 +29,8 @@ pub enum Kind {
     ResourceServer,
     /// `[[scope]]`
     Scope,
+    /// `[[authorization_details_type]]`
+    DetailType,
     /// `[[client]]`
     Client,
     /// `[[user]]`
@@ -41,6 +43,7 @@ impl fmt::Display for Kind {
             Self::Role => "role",
             Self::ResourceServer => "resource server",
             Self::Scope => "scope",
+            Self::DetailType => "details type",
             Self::Client => "client",
             Self::User => "user",
         })
@@ -193,6 +196,11 @@ fn inventory(declared: &Declared) -> Inventory<'_> {
     for scope in &declared.scopes {
         add(Kind::Scope, scope.name.as_str(), object(scope), None);
     }
+    for kind in &declared.detail_types {
+        let mut members = object(kind);
+        members.remove("type");
+        add(Kind::DetailType, &kind.name, members, None);
+    }
     for client in &declared.clients {
         let mut members = object(&client.metadata);
         members.extend(object(&client.settings));
@@ -206,6 +214,8 @@ fn inventory(declared: &Declared) -> Inventory<'_> {
         let mut members = object(&user.claims);
         members.insert("roles".to_owned(), roles.into());
         members.insert("second_factor".to_owned(), user.second_factor.map(|policy| policy.as_str()).into());
+        let accounts = serde_json::to_value(&user.accounts).unwrap_or_default();
+        members.insert("accounts".to_owned(), accounts);
         add(Kind::User, user.username.as_str(), members, user.password.as_ref());
     }
     inventory

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use consent::{IntrospectionAnswer, IntrospectionCredential, ResourceServer, Role, ScopeDefinition};
+use consent::{
+    BankAccount, DetailTypeDefinition, IntrospectionAnswer, IntrospectionCredential, ResourceServer, Role,
+    ScopeDefinition, details::PAYMENT_INITIATION,
+};
 use jose::digest::{Digest, sha256};
 use mfa::{PasswordHash, SecondFactorPolicy, Username};
 use protocol::{
@@ -54,6 +57,8 @@ struct File {
     resource_server: Vec<Spanned<ResourceServerTable>>,
     #[serde(default)]
     scope: Vec<Spanned<ScopeTable>>,
+    #[serde(default)]
+    authorization_details_type: Vec<Spanned<DetailTypeTable>>,
     #[serde(default)]
     client: Vec<Spanned<ClientTable>>,
     #[serde(default)]
@@ -105,6 +110,36 @@ struct ScopeTable {
     text: Texts,
 }
 
+/// A type of authorization details (RFC 9396 §2).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DetailTypeTable {
+    r#type: String,
+    title: String,
+    #[serde(default)]
+    description: String,
+    locations: Vec<String>,
+    #[serde(default)]
+    roles: BTreeSet<Role>,
+    #[serde(default)]
+    always_ask: bool,
+    second_factor_required: Option<bool>,
+    #[serde(default)]
+    client_credentials: bool,
+    schema_file: Option<PathBuf>,
+    #[serde(default)]
+    text: Texts,
+}
+
+/// One account of a user.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountTable {
+    id: Option<String>,
+    name: String,
+    iban: Option<String>,
+}
+
 /// An issuer of assertions that a client may bring (RFC 7523).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,12 +175,17 @@ struct ClientTable {
     #[serde(default)]
     assertion_issuer: Vec<AssertionIssuerTable>,
     profile: Option<Profile>,
+    #[serde(default)]
+    device_grant: bool,
+    #[serde(default)]
+    pushed_redirect_hosts: Vec<String>,
+    refresh_rotation_grace: Option<Span>,
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
 
 /// The members of [`ClientTable`] by name, for suggestions.
-const OWN_MEMBERS: [&str; 14] = [
+const OWN_MEMBERS: [&str; 17] = [
     "client_id",
     "client_secret",
     "client_secret_file",
@@ -160,6 +200,9 @@ const OWN_MEMBERS: [&str; 14] = [
     "may_act",
     "assertion_issuer",
     "profile",
+    "device_grant",
+    "pushed_redirect_hosts",
+    "refresh_rotation_grace",
 ];
 
 #[derive(Deserialize)]
@@ -175,6 +218,8 @@ struct UserTable {
     second_factor: Option<SecondFactorPolicy>,
     #[serde(default)]
     claims: StandardClaims,
+    #[serde(default)]
+    accounts: Vec<AccountTable>,
 }
 
 /// Reads a file.
@@ -208,12 +253,14 @@ pub fn parse(
         roles: reader.all(file.role, Ok),
         resource_servers: reader.all(file.resource_server, |table| table.resource_server(&sources)),
         scopes: reader.all(file.scope, |table| Ok(table.scope())),
+        detail_types: reader.all(file.authorization_details_type, |table| table.detail_type(&sources)),
         clients: reader.all(file.client, |table| table.client(&sources)),
         users: reader.all(file.user, |table| table.user(&sources)),
     };
     reader.unique("role", &mut declared.roles, |role| role.name.as_str().to_owned());
     reader.unique("resource_server", &mut declared.resource_servers, |server| server.audience.clone());
     reader.unique("scope", &mut declared.scopes, |scope| scope.name.as_str().to_owned());
+    reader.unique("authorization_details_type", &mut declared.detail_types, |kind| kind.name.clone());
     reader.unique("client", &mut declared.clients, |client| client.id.as_str().to_owned());
     reader.unique("user", &mut declared.users, |user| user.username.as_str().to_owned());
     if reader.faults.is_empty() { Ok(declared) } else { Err(reader.faults) }
@@ -370,6 +417,43 @@ impl ScopeTable {
     }
 }
 
+impl DetailTypeTable {
+    fn detail_type(self, sources: &Sources<'_>) -> Result<DetailTypeDefinition, String> {
+        let named = |problem: String| format!("authorization_details_type `{}`: {problem}", self.r#type);
+        let schema = match &self.schema_file {
+            None => None,
+            Some(path) => Some(
+                protocol::json::from_slice(sources.file(path).map_err(named)?.as_bytes())
+                    .map_err(|error| named(format!("{} is not JSON: {error}", path.display())))?,
+            ),
+        };
+        let definition = DetailTypeDefinition {
+            // PSD2 article 97: who pays shows two factors, unless the bank says otherwise.
+            second_factor_required: self.second_factor_required.unwrap_or(self.r#type == PAYMENT_INITIATION),
+            name: self.r#type,
+            title: self.title,
+            description: self.description,
+            locations: self.locations,
+            roles: self.roles,
+            always_ask: self.always_ask,
+            client_credentials: self.client_credentials,
+            schema,
+            translations: self.text,
+        };
+        consent::DetailType::new(definition.clone()).map_err(|fault| fault.to_string())?;
+        Ok(definition)
+    }
+}
+
+impl AccountTable {
+    fn account(self) -> Result<BankAccount, String> {
+        let Self { id, name, iban } = self;
+        let iban = iban.map(|iban| iban.replace(' ', ""));
+        let id = id.or_else(|| iban.clone()).ok_or("accounts: an account needs an id or an iban")?;
+        Ok(BankAccount { id, name, iban })
+    }
+}
+
 impl ClientTable {
     fn client(mut self, sources: &Sources<'_>) -> Result<DeclaredClient, String> {
         let id = self.client_id.clone();
@@ -408,6 +492,9 @@ impl ClientTable {
             may_act: self.may_act,
             assertion_issuer,
             profile: self.profile,
+            device_grant: self.device_grant,
+            pushed_redirect_hosts: self.pushed_redirect_hosts,
+            refresh_rotation_grace: seconds(self.refresh_rotation_grace),
         };
         Ok(DeclaredClient { id: self.client_id, metadata, settings, secret })
     }
@@ -442,7 +529,9 @@ impl UserTable {
             )),
             (None, None) => None,
         };
+        let accounts = self.accounts.into_iter().map(AccountTable::account).collect::<Result<_, _>>();
         Ok(DeclaredUser {
+            accounts: accounts.map_err(named)?,
             password,
             roles: self.roles,
             claims: self.claims,

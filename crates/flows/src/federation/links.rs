@@ -13,7 +13,7 @@ use protocol::{SessionId, UserId};
 use store::upstream::UpstreamLink;
 use tokens::step::may_change_factors;
 
-use super::{Errand, UpstreamProblem};
+use super::{Errand, UpstreamProblem, parting::end_in};
 use crate::{
     context::RequestContext,
     error::Result,
@@ -154,7 +154,8 @@ impl Service {
         Ok(if linked { LinkOutcome::Linked } else { LinkOutcome::Taken })
     }
 
-    /// Removes a link. Sessions that rest on it go on.
+    /// Removes a link. The person's other sessions that rest on it end: whoever removes a link may do so
+    /// because somebody else has the account there.
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
@@ -172,13 +173,22 @@ impl Service {
         if user.is_none_or(|user| user.password.is_none()) {
             return Ok(Unlinking::OnlyWay);
         }
+        let (issuer, id) = (&provider.config().issuer, provider.config().id.as_str());
+        let links = self.0.store.upstream_links_of(visitor.user.id).await?;
+        let Some(link) = links.iter().find(|link| link.issuer == *issuer) else { return Ok(Unlinking::Done) };
+        let resting = self.sessions_resting_on(issuer, Some(&link.subject), None).await?;
+        let now = self.now();
+        let event = |kind| self.event(context, kind, now).detail("upstream", id);
         let mut tx = self.0.store.begin().await?;
-        if tx.unlink_upstream(visitor.user.id, &provider.config().issuer).await? == 1 {
-            let event = self.event(context, EventKind::UpstreamUnlinked, self.now()).user(visitor.user.id);
-            let event = event.session(visitor.session.id);
-            tx.record(&event.detail("upstream", provider.config().id.as_str())).await?;
+        if tx.unlink_upstream(visitor.user.id, issuer).await? == 1 {
+            let unlinked = event(EventKind::UpstreamUnlinked).user(visitor.user.id);
+            tx.record(&unlinked.session(visitor.session.id)).await?;
+            for session in resting.iter().filter(|session| session.id != visitor.session.id) {
+                end_in(&mut tx, session, event(EventKind::SessionEnded).reason("unlinked"), now).await?;
+            }
         }
         tx.commit().await?;
+        self.0.deliveries.wake();
         Ok(Unlinking::Done)
     }
 }

@@ -21,18 +21,22 @@ pub mod parting;
 pub mod receive;
 pub mod send;
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use ::federation::{Provider, UpstreamConfig, UpstreamFault};
 use chrono::TimeDelta;
 use outbound::Outbound;
 use protocol::{InteractionId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::service::Service;
 
 /// A person comes back from a provider within this time, or starts again.
 const ATTEMPT_LIFETIME: TimeDelta = TimeDelta::minutes(15);
+
+/// How long a page waits to get to know the providers that it leads to.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The providers of the configuration, in its order.
 #[derive(Clone, Default)]
@@ -140,6 +144,29 @@ impl Service {
     /// discovery). Hidden ones are found too.
     pub fn home_of(&self, login: &str) -> Option<&Arc<Provider>> {
         self.upstreams().iter().find(|provider| provider.config().answers_for(login))
+    }
+
+    /// The origins that forms which lead to providers pass through (BCP-22). Of providers that were never
+    /// asked only a part is known, so they are asked now; a page waits a moment for that, once.
+    pub async fn upstream_origins(&self) -> Vec<String> {
+        let now = self.now();
+        let unknown = self.upstreams().iter().filter(|provider| !provider.is_known()).cloned();
+        // Tasks of their own: what a page does not wait for, the next page has.
+        let ask = |provider: Arc<Provider>| {
+            tokio::spawn(async move {
+                if let Err(fault) = provider.get_to_know(now).await {
+                    tracing::warn!(upstream = provider.config().id.as_str(), %fault, "a provider is not known");
+                }
+            })
+        };
+        let asked: Vec<_> = unknown.map(ask).collect();
+        let all = async {
+            for answer in asked {
+                answer.await.ok();
+            }
+        };
+        timeout(PATIENCE, all).await.ok();
+        self.upstreams().iter().flat_map(|provider| provider.origins()).collect()
     }
 
     fn upstream_by_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use ::federation::{Provider, UpstreamFault};
-use audit::{Actor, EventKind};
+use audit::{Actor, Event, EventKind};
+use chrono::{DateTime, Utc};
 use jose::digest::sha256;
-use mfa::session::end;
+use mfa::session::{Session, end};
 use protocol::secret::AuthorizationCode;
+use store::Tx;
 
 use super::{Errand, receive::id_token_identity};
 use crate::{context::RequestContext, error::Result, service::Service, visitor::Cookies};
@@ -101,22 +103,43 @@ impl Service {
                 return Ok(Err(fault));
             }
         };
-        if self.0.store.mark_once("upstream_logout", &token.digest, token.expires_at).await? != 1 {
+        let (subject, sid) = (token.subject.as_deref(), token.sid.as_deref());
+        let sessions = self.sessions_resting_on(&token.issuer, subject, sid).await?;
+        // One transaction: a token whose sessions could not be ended may come again.
+        let mut tx = self.0.store.begin().await?;
+        if tx.mark_once("upstream_logout", &token.digest, token.expires_at).await? != 1 {
             return Ok(Ok(()));
         }
-        let (subject, sid) = (token.subject.as_deref(), token.sid.as_deref());
-        for session in self.0.store.sessions_at_upstream(&token.issuer, subject, sid).await? {
-            let Some(session) = self.0.store.session(session).await? else { continue };
-            let Some(ended) = end(&session, session.user, now) else { continue };
-            let mut tx = self.0.store.begin().await?;
-            if tx.end_session(&ended).await? == 1 {
-                let event = self.event(context, EventKind::SessionEnded, now).by(Actor::Client);
-                let event = event.user(session.user).session(session.id).reason("by_upstream");
-                tx.record(&event.detail("upstream", id)).await?;
-            }
-            tx.commit().await?;
+        for session in &sessions {
+            let event = self.event(context, EventKind::SessionEnded, now).by(Actor::Client);
+            let event = event.reason("by_upstream").detail("upstream", id);
+            end_in(&mut tx, session, event, now).await?;
         }
+        tx.commit().await?;
         self.0.deliveries.wake();
         Ok(Ok(()))
     }
+
+    /// The sessions here that rest on a subject's, or a session's, there.
+    pub(super) async fn sessions_resting_on(
+        &self,
+        issuer: &str,
+        subject: Option<&str>,
+        sid: Option<&str>,
+    ) -> Result<Vec<Session>> {
+        let mut sessions = Vec::new();
+        for id in self.0.store.sessions_at_upstream(issuer, subject, sid).await? {
+            sessions.extend(self.0.store.session(id).await?);
+        }
+        Ok(sessions)
+    }
+}
+
+/// Ends a session, if nobody did, and says so.
+pub(super) async fn end_in(tx: &mut Tx, session: &Session, event: Event, now: DateTime<Utc>) -> Result<()> {
+    let Some(ended) = end(session, session.user, now) else { return Ok(()) };
+    if tx.end_session(&ended).await? == 1 {
+        tx.record(&event.user(session.user).session(session.id)).await?;
+    }
+    Ok(())
 }

@@ -183,7 +183,7 @@ impl Service {
         config: &UpstreamConfig,
         identity: &UpstreamIdentity,
     ) -> Result<Option<User>> {
-        if let Some(user) = self.linked_user(context, identity).await? {
+        if let Some(user) = self.linked_user(context, config, identity).await? {
             return Ok(Some(user));
         }
         if !config.just_in_time {
@@ -199,7 +199,7 @@ impl Service {
                 return Ok(Some(user));
             }
             // Their other tab was quicker.
-            if let Some(user) = self.linked_user(context, identity).await? {
+            if let Some(user) = self.linked_user(context, config, identity).await? {
                 return Ok(Some(user));
             }
         }
@@ -209,13 +209,14 @@ impl Service {
     async fn linked_user(
         &self,
         context: &RequestContext,
+        config: &UpstreamConfig,
         identity: &UpstreamIdentity,
     ) -> Result<Option<User>> {
         let link = self.0.store.upstream_link(&identity.issuer, &identity.subject).await?;
         let Some(link) = link else { return Ok(None) };
         let Some(user) = self.0.store.user(link.user).await? else { return Ok(None) };
         match link.brought && user.is_enabled() {
-            true => self.follow(context, user, identity).await.map(Some),
+            true => self.follow(context, config, user, identity).await,
             false => Ok(Some(user)),
         }
     }
@@ -259,34 +260,27 @@ impl Service {
     }
 
     /// A user whom the provider brought follows what it says today: the roles of its table, the copied
-    /// claims. Roles beside the table are the operator's own and stay.
+    /// claims. Roles beside the table are the operator's own and stay, also those that an operator gives or
+    /// takes at this very moment.
     async fn follow(
         &self,
         context: &RequestContext,
-        mut user: User,
+        config: &UpstreamConfig,
+        user: User,
         identity: &UpstreamIdentity,
-    ) -> Result<User> {
-        let before = (user.claims.clone(), user.roles.clone());
-        user.claims = identity.claims.clone();
-        if let Some(roles) = &identity.roles {
-            let config = self.upstream_by_issuer(&identity.issuer).map(|provider| provider.config());
-            let mapped: BTreeSet<&str> = config
-                .into_iter()
-                .flat_map(|config| config.roles.roles.values().map(String::as_str))
-                .collect();
-            user.roles.retain(|role| !mapped.contains(role.as_str()));
-            user.roles.extend(roles.iter().cloned());
-        }
-        if (&user.claims, &user.roles) == (&before.0, &before.1) {
-            return Ok(user);
+    ) -> Result<Option<User>> {
+        if followed(&user, config, identity) == user {
+            return Ok(Some(user));
         }
         let mut tx = self.0.store.begin().await?;
-        if tx.follow_upstream(user.id, &user.claims, &user.roles).await? == 1 {
+        let Some(held) = tx.hold_user(user.id).await? else { return Ok(self.0.store.user(user.id).await?) };
+        let user = followed(&held, config, identity);
+        if user != held && tx.follow_upstream(user.id, &user.claims, &user.roles).await? == 1 {
             let event = self.event(context, EventKind::UserChanged, self.now()).user(user.id);
             tx.record(&event.reason("upstream").by(audit::Actor::System)).await?;
         }
         tx.commit().await?;
-        Ok(user)
+        Ok(Some(user))
     }
 
     /// Starts a session on the provider's word, or renews the one that the same person has in this
@@ -354,6 +348,17 @@ impl Service {
         self.0.deliveries.wake();
         Ok(cookie)
     }
+}
+
+/// A user with what the provider says of them today.
+fn followed(user: &User, config: &UpstreamConfig, identity: &UpstreamIdentity) -> User {
+    let mut followed = User { claims: identity.claims.clone(), ..user.clone() };
+    if let Some(roles) = &identity.roles {
+        let mapped: BTreeSet<&str> = config.roles.roles.values().map(String::as_str).collect();
+        followed.roles.retain(|role| !mapped.contains(role.as_str()));
+        followed.roles.extend(roles.iter().cloned());
+    }
+    followed
 }
 
 /// What a sealed ID token belongs to; moved to another session's row it does not open.

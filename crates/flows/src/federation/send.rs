@@ -105,10 +105,8 @@ impl Service {
     fn wants_two_factors(&self, validated: Option<&ValidatedAuthorization>) -> bool {
         let declared = self.declared();
         let client = validated.map(ValidatedAuthorization::client);
-        let requested =
-            validated.map(|validated| &validated.request().acr_values).filter(|values| !values.is_empty());
-        let texts = requested.or(client.map(|client| &client.default_acr_values));
-        let acr_values: Vec<Acr> = texts.into_iter().flatten().filter_map(|text| text.parse().ok()).collect();
+        let texts = validated.map(ValidatedAuthorization::acr_values).unwrap_or_default();
+        let acr_values: Vec<Acr> = texts.iter().filter_map(|text| text.parse().ok()).collect();
         let scope = validated.is_some_and(|validated| {
             let mut scopes = declared.catalogue.definitions(validated.scope());
             scopes.any(|definition| definition.second_factor_required)

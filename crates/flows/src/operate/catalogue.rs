@@ -116,7 +116,11 @@ impl Operate<'_> {
         let mut tx = self.alone().await?;
         let scopes = tx.scopes().await?;
         let by = scopes.iter().filter(|scope| scope.audience.as_deref() == Some(audience));
-        let by: Vec<String> = by.map(|scope| format!("scope {}", scope.name)).collect();
+        let types = tx.detail_types().await?;
+        let details = types.iter().filter(|kind| kind.locations.iter().any(|location| location == audience));
+        let by = by.map(|scope| format!("scope {}", scope.name));
+        let by: Vec<String> =
+            by.chain(details.map(|kind| format!("authorization details type {}", kind.name))).collect();
         if !by.is_empty() {
             return Ok(Err(OperateFault::InUse { what: SERVER, name: audience.to_owned(), by }));
         }

@@ -6,13 +6,13 @@ use consent::Catalogue;
 use jose::Algorithm;
 use protocol::{
     ClientId, Scope,
-    client::{AuthMethod, ClientMetadata, GrantType},
+    client::{AuthMethod, ClientMetadata, GrantType, Profile},
     secret::ClientSecret,
 };
 use store::Tx;
 use tokens::{
     client::{Client, ClientRecord, ClientSettings, SecretDigest},
-    profile::chosen_profile,
+    profile::{Finding, Verdict, chosen_profile, fitness},
 };
 
 use super::{Operate, OperateFault, Operated, digest_of, keep_until, not_found, or_refuse};
@@ -62,6 +62,24 @@ pub struct DeletedClient {
     pub access_tokens: u64,
     /// Whether the client is gone. It stays, disabled and without secrets, where consents name it.
     pub removed: bool,
+}
+
+/// What keeps a client from a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCheck {
+    /// The profile that it has.
+    pub own: Profile,
+    /// The profile that it was held against.
+    pub checked: Profile,
+    /// Each rule, with what became of it.
+    pub findings: Vec<Finding>,
+}
+
+impl ClientCheck {
+    /// Whether nothing of the registration keeps it from the profile.
+    pub fn fits(&self) -> bool {
+        self.findings.iter().all(|finding| finding.verdict != Verdict::Broken)
+    }
 }
 
 impl Operate<'_> {
@@ -181,20 +199,25 @@ impl Operate<'_> {
     /// Applies the rules of registration, and says all that are broken: those of the client itself,
     /// and that scopes and signing keys for it exist.
     pub(crate) async fn acceptable(&self, tx: &mut Tx, record: &ClientRecord) -> Operated<()> {
+        let mut faults: Vec<String> = match Client::parse(record) {
+            Ok(_) => Vec::new(),
+            Err(broken) => broken.iter().map(ToString::to_string).collect(),
+        };
+        faults.extend(self.surroundings(tx, record).await?);
+        Ok(if faults.is_empty() { Ok(()) } else { Err(OperateFault::Rules(faults)) })
+    }
+
+    /// What is missing around a client: scopes that are not declared, algorithms that no key of ours has.
+    async fn surroundings(&self, tx: &mut Tx, record: &ClientRecord) -> Result<Vec<String>> {
         let catalogue = catalogue(tx).await?;
         let rotation = &self.service.policies().rotation;
         let mut faults: Vec<String> = Vec::new();
-        match Client::parse(record) {
-            Ok(client) => {
-                let (algorithm, flow) =
-                    (client.id_token_algorithm, client.may_use(GrantType::AuthorizationCode));
-                if flow && !rotation.has(algorithm) {
-                    faults.push(format!(
-                        "id_token_signed_response_alg: {algorithm} is not among keys.algorithms"
-                    ));
-                }
+        if let Ok(client) = Client::parse(record) {
+            let algorithm = client.id_token_algorithm;
+            if client.may_use(GrantType::AuthorizationCode) && !rotation.has(algorithm) {
+                faults
+                    .push(format!("id_token_signed_response_alg: {algorithm} is not among keys.algorithms"));
             }
-            Err(broken) => faults.extend(broken.iter().map(ToString::to_string)),
         }
         // What we sign for it beside ID tokens needs a key of that algorithm, too.
         for (member, name) in [
@@ -206,10 +229,28 @@ impl Operate<'_> {
                 faults.push(format!("{member}: {algorithm} is not among keys.algorithms"));
             }
         }
+        faults.extend(self.service.policies().mutual_tls.hindrance(&record.metadata));
         let scope = record.metadata.scope.as_ref().map(|scope| catalogue.unknown(scope));
         let unknown = scope.iter().flat_map(Scope::iter);
         faults.extend(unknown.map(|token| format!("scope: {token} is not declared")));
-        Ok(if faults.is_empty() { Ok(()) } else { Err(OperateFault::Rules(faults)) })
+        Ok(faults)
+    }
+
+    /// Holds every rule against a client as if it had this profile; its own, if none is named. Nothing is
+    /// changed.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub async fn check_client(&self, id: &ClientId, profile: Option<Profile>) -> Operated<ClientCheck> {
+        let mut tx = self.service.store().begin().await?;
+        let mut record = or_refuse!(living(&mut tx, id).await?);
+        let own = record.settings.profile.unwrap_or(Profile::General);
+        let checked = profile.unwrap_or(own);
+        let mut findings = fitness(&record, checked);
+        record.settings.profile = Some(checked);
+        let around = self.surroundings(&mut tx, &record).await?;
+        findings.extend(around.into_iter().map(Finding::of_registration));
+        Ok(Ok(ClientCheck { own, checked, findings }))
     }
 }
 

@@ -23,7 +23,7 @@ use store::{Lock, Tx};
 pub(crate) use self::clients::end_client;
 pub use self::{
     catalogue::ResourceServerAndSecret,
-    clients::{ClientAndSecret, ClientDraft, DeletedClient},
+    clients::{ClientAndSecret, ClientCheck, ClientDraft, DeletedClient},
     keys::{MovedKeys, RotatedKey},
     registration::InitialTokenDraft,
     users::{NewUser, ResetFactor, find_user, readable_password},

@@ -46,6 +46,19 @@ pub enum Engine {
 }
 
 pub async fn bank(engine: Engine) -> Bank {
+    let (parts, clock, directory) = parts(engine).await;
+    let bank = Bank { service: Service::new(parts).await.unwrap(), clock, _directory: directory };
+    bank.declare(&declared()).await;
+    bank
+}
+
+/// A service that was only put together, over a database that no server has used.
+pub async fn assembled() -> (Service, tempfile::TempDir) {
+    let (parts, _, directory) = parts(Engine::Sqlite).await;
+    (Service::assemble(parts).await.unwrap(), directory)
+}
+
+async fn parts(engine: Engine) -> (Parts, Arc<TestClock>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let url = match engine {
         Engine::Sqlite => format!("sqlite:{}", directory.path().join("bank.db").display()),
@@ -70,6 +83,7 @@ pub async fn bank(engine: Engine) -> Bank {
         registration: None,
         client_documents: None,
         protection: flows::policies::ProtectionPolicy::default(),
+        mutual_tls: flows::policies::MutualTls::default(),
         outbound: outbound::OutboundPolicy::default(),
         upstreams: Vec::new(),
         ui_locales: Vec::new(),
@@ -82,9 +96,7 @@ pub async fn bank(engine: Engine) -> Bank {
         pepper: Pepper::new([9; 32]),
         policies,
     };
-    let bank = Bank { service: Service::new(parts).await.unwrap(), clock, _directory: directory };
-    bank.declare(&declared()).await;
-    bank
+    (parts, clock, directory)
 }
 
 impl Bank {
@@ -180,6 +192,7 @@ pub fn alice(password: Option<&str>, roles: &[&str]) -> DeclaredUser {
         roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
         claims: StandardClaims { name: Some("Alice".to_owned()), ..StandardClaims::default() },
         second_factor: None,
+        accounts: Vec::new(),
     }
 }
 
@@ -215,6 +228,7 @@ fn declared() -> Declared {
         roles: vec![role("account-viewer"), role("payment-initiator")],
         resource_servers: vec![api],
         scopes: vec![scope("accounts:read", "account-viewer"), scope("payments:write", "payment-initiator")],
+        detail_types: Vec::new(),
         clients: vec![
             client("app", &["authorization_code", "refresh_token"], redirect),
             client("batch", &["client_credentials"], json!({})),

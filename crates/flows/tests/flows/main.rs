@@ -33,6 +33,14 @@ on_both_engines!(
     rv_03_what_was_revoked_is_audited_once,
 );
 
+#[tokio::test]
+async fn oc_21_nobody_is_served_without_the_secret_of_subjects() {
+    let (service, _directory) = bank::assembled().await;
+    service.account_gate(&Cookies::default()).await.unwrap_err();
+    service.tend_subject_key().await.unwrap();
+    service.account_gate(&Cookies::default()).await.unwrap();
+}
+
 /// A browser at the consent page of a request for `scope`.
 struct AtConsent {
     cookies: Cookies,
@@ -63,7 +71,7 @@ async fn at_consent(bank: &Bank, scope: &str) -> AtConsent {
 }
 
 async fn allow(bank: &Bank, at: &AtConsent, csrf: &CsrfToken) -> Shown {
-    bank.service.allow(&context(), at.id, &at.cookies, csrf).await.unwrap()
+    bank.service.allow(&context(), at.id, &at.cookies, csrf, &[]).await.unwrap()
 }
 
 fn code(shown: Shown) -> String {
@@ -184,7 +192,7 @@ async fn f2_28_nobody_allows_what_the_page_did_not_ask(bank: Bank) {
     bank.give_roles(&["account-viewer", "payment-initiator"]).await;
     let shown = allow(&bank, &at, &at.csrf).await;
     let Shown::Consent(Interaction { csrf, .. }, ask) = shown else { panic!("{shown:?}") };
-    assert!(ask.scope().contains("payments:write"));
+    assert!(ask.ask.scope().contains("payments:write"));
     let consent = bank.service.store().consent(bank.alice().await.id, &"app".parse().unwrap()).await.unwrap();
     assert_eq!(consent, None);
     let tokens = bank.redeem(&code(allow(&bank, &at, &csrf).await)).await.unwrap();

@@ -9,7 +9,7 @@ macro_rules! tables {
 }
 
 tables! {
-    "changes", "clients", "scopes", "resource_servers", "roles", "users", "totp_credentials",
+    "changes", "clients", "scopes", "resource_servers", "detail_types", "roles", "users", "totp_credentials",
     "recovery_codes", "attempts", "sessions", "session_clients", "logout_notices", "device_codes", "interactions", "consents", "grants", "codes",
     "refresh_tokens", "access_tokens", "denied_tokens", "replay_marks", "signing_keys", "deployment_secrets", "audit_events",
     "pushed_requests",
@@ -52,6 +52,11 @@ statements! {
         WHERE grant_id IS NULL AND revoked_at IS NULL AND expires_at > $1";
     END_INTERACTIONS = "UPDATE interactions SET completed_at = $1, version = version + 1
         WHERE completed_at IS NULL";
+    END_UPSTREAM_ATTEMPTS = "UPDATE upstream_attempts SET used_at = $1
+        WHERE used_at IS NULL AND expires_at > $1";
+    END_PUSHED_REQUESTS = "UPDATE pushed_requests SET consumed_at = $1
+        WHERE consumed_at IS NULL AND keep_until > $1";
+    END_DEVICE_CODES = "UPDATE device_codes SET state = 'denied' WHERE state <> 'denied' AND expires_at > $1";
     PASS_TOTP_STEPS = "UPDATE totp_credentials SET last_step = $1 WHERE last_step < $1";
     END_CONSENTS = "UPDATE consents SET withdrawn_at = $1 WHERE withdrawn_at IS NULL";
 }

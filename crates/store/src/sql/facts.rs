@@ -23,7 +23,8 @@ macro_rules! consent_columns {
     () => {
         "c.id AS c_id, c.user_id AS c_user_id, c.client_id AS c_client_id, c.scope AS c_scope,
         c.resources AS c_resources, c.granted_at AS c_granted_at, c.updated_at AS c_updated_at,
-        c.expires_at AS c_expires_at, c.withdrawn_at AS c_withdrawn_at, c.version AS c_version"
+        c.expires_at AS c_expires_at, c.withdrawn_at AS c_withdrawn_at, c.version AS c_version,
+        c.details AS c_details"
     };
 }
 

@@ -7,6 +7,8 @@ macro_rules! line_columns {
         g.session_id AS g_session_id, g.session_bound AS g_session_bound, g.scope AS g_scope,
         g.audience AS g_audience, g.auth_time AS g_auth_time, g.acr AS g_acr, g.amr AS g_amr,
         g.created_at AS g_created_at, g.revoked_at AS g_revoked_at, g.expires_at AS g_expires_at,
+        g.details AS g_details, c.details AS c_details,
+        k.metadata -> 'authorization_details_types' AS k_detail_types,
         k.disabled AS k_disabled, k.metadata ->> 'scope' AS k_scope, c.scope AS c_scope, c.resources AS c_resources,
         c.withdrawn_at AS c_withdrawn_at, c.expires_at AS c_expires_at,
         s.ended_at AS s_ended_at, s.expires_at AS s_expires_at,

@@ -36,44 +36,44 @@ macro_rules! refresh {
     ($from:literal) => {
         concat!(
             "INSERT INTO refresh_tokens (digest, grant_id, client_id, kind, issued_at, idle_expires_at, expires_at,
-                consumed_at, dpop_jkt)
+                consumed_at, bound_to)
             SELECT $24, $25, $26, $27, $28, $29, $30, $31, $32",
             $from
         )
     };
 }
 
-/// The grant in `$16` to `$29`.
+/// The grant in `$16` to `$30`.
 macro_rules! grant {
     ($from:literal) => {
         concat!(
             "INSERT INTO grants (id, consent_id, client_id, user_id, session_id, session_bound, scope, audience,
-                auth_time, acr, amr, created_at, revoked_at, expires_at)
-            SELECT $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29",
+                auth_time, acr, amr, created_at, revoked_at, expires_at, details)
+            SELECT $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30",
             $from
         )
     };
 }
 
-/// The code in `$30` to `$40`.
+/// The code in `$31` to `$41`.
 macro_rules! code {
     ($from:literal) => {
         concat!(
             "INSERT INTO codes (digest, grant_id, client_id, redirect_uri, code_challenge, nonce, issued_at,
                 expires_at, keep_until, consumed_at, dpop_jkt)
-            SELECT $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40",
+            SELECT $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41",
             $from
         )
     };
 }
 
-/// The event of a consent, in `$55` to `$69`.
+/// The event of a consent, in `$57` to `$71`.
 macro_rules! consent_event {
     ($from:literal) => {
         concat!(
             "INSERT INTO audit_events (",
             event_columns!(),
-            ") SELECT $55, $56, $57, $58, $59, $60, $61, $62, $63, $64, $65, $66, $67, $68, $69",
+            ") SELECT $57, $58, $59, $60, $61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71",
             $from
         )
     };
@@ -120,6 +120,16 @@ pub(crate) mod postgres {
         refresh AS (", refresh!(" FROM spent"), ")
         ", event!(" FROM spent"));
 
+        /// Lets the refresh token `$33`, which counts at `$34`, end at `$35` if it would last longer.
+        RENEW_REFRESH = concat!("WITH replaced AS (UPDATE refresh_tokens
+            SET expires_at = CASE WHEN expires_at < $35 THEN expires_at ELSE $35 END,
+                idle_expires_at = CASE WHEN idle_expires_at < $35 THEN idle_expires_at ELSE $35 END
+            WHERE digest = $33 AND kind = 'stable' AND consumed_at IS NULL AND expires_at > $34
+                AND idle_expires_at > $34 RETURNING 1),
+        access AS (", access!(" FROM replaced WHERE $16::bytea IS NOT NULL"), "),
+        refresh AS (", refresh!(" FROM replaced"), ")
+        ", event!(" FROM replaced"));
+
         /// Moves the idle end of the refresh token `$24` on to `$25`, unless that is null.
         USE_REFRESH = concat!("WITH touched AS (UPDATE refresh_tokens SET idle_expires_at = $25
             WHERE digest = $24 AND consumed_at IS NULL AND idle_expires_at < $25 AND expires_at >= $25),
@@ -130,45 +140,45 @@ pub(crate) mod postgres {
         ISSUE_ACCESS = concat!("WITH access AS (", access!(""), ")
         ", event!(""));
 
-        /// Under a consent that stands, where no page was shown. The pushed request `$41`, unless that is
-        /// null, is spent at `$42` (PAR-03).
-        ISSUE_CODE = concat!("WITH spent AS (UPDATE pushed_requests SET consumed_at = $42
-            WHERE digest = $41 AND consumed_at IS NULL RETURNING 1),
-        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 WHERE $41::bytea IS NULL),
+        /// Under a consent that stands, where no page was shown. The pushed request `$42`, unless that is
+        /// null, is spent at `$43` (PAR-03).
+        ISSUE_CODE = concat!("WITH spent AS (UPDATE pushed_requests SET consumed_at = $43
+            WHERE digest = $42 AND consumed_at IS NULL RETURNING 1),
+        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 WHERE $42::bytea IS NULL),
         granted AS (", grant!(" FROM asked"), "), coded AS (", code!(" FROM asked"), ")
         ", event!(" FROM asked"));
 
-        /// The same at the end of the interaction `$43` in version `$44`, which is locked before the
+        /// The same at the end of the interaction `$44` in version `$45`, which is locked before the
         /// pushed request is spent and ended after it, so that neither changes without the other.
         ISSUE_CODE_ENDING = concat!("WITH open AS (SELECT 1 FROM interactions
-            WHERE id = $43 AND version = $44 AND completed_at IS NULL FOR UPDATE),
-        spent AS (UPDATE pushed_requests SET consumed_at = $42
-            FROM open WHERE digest = $41 AND consumed_at IS NULL RETURNING 1),
-        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 FROM open WHERE $41::bytea IS NULL),
-        done AS (UPDATE interactions SET completed_at = $42, version = version + 1
-            FROM asked WHERE id = $43),
+            WHERE id = $44 AND version = $45 AND completed_at IS NULL FOR UPDATE),
+        spent AS (UPDATE pushed_requests SET consumed_at = $43
+            FROM open WHERE digest = $42 AND consumed_at IS NULL RETURNING 1),
+        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 FROM open WHERE $42::bytea IS NULL),
+        done AS (UPDATE interactions SET completed_at = $43, version = version + 1
+            FROM asked WHERE id = $44),
         granted AS (", grant!(" FROM asked"), "), coded AS (", code!(" FROM asked"), ")
         ", event!(" FROM asked"));
 
-        /// The same with the consent in `$45` to `$54`, which is new if `$70` is null, else written at
-        /// version `$70`. The interaction, if there is one, is locked first, then the pushed request, if
+        /// The same with the consent in `$46` to `$56`, which is new if `$72` is null, else written at
+        /// version `$72`. The interaction, if there is one, is locked first, then the pushed request, if
         /// there is one; both are spent after the consent was written.
         ISSUE_CODE_CONSENTING = concat!("WITH open AS (SELECT 1 FROM interactions
-            WHERE id = $43 AND version = $44 AND completed_at IS NULL FOR UPDATE),
-        gate AS (SELECT 1 FROM open UNION ALL SELECT 1 WHERE $43::uuid IS NULL),
+            WHERE id = $44 AND version = $45 AND completed_at IS NULL FOR UPDATE),
+        gate AS (SELECT 1 FROM open UNION ALL SELECT 1 WHERE $44::uuid IS NULL),
         pushed AS (SELECT 1 FROM pushed_requests
-            WHERE digest = $41 AND consumed_at IS NULL AND EXISTS (SELECT 1 FROM gate) FOR UPDATE),
-        asked AS (SELECT 1 FROM pushed UNION ALL SELECT 1 FROM gate WHERE $41::bytea IS NULL),
+            WHERE digest = $42 AND consumed_at IS NULL AND EXISTS (SELECT 1 FROM gate) FOR UPDATE),
+        asked AS (SELECT 1 FROM pushed UNION ALL SELECT 1 FROM gate WHERE $42::bytea IS NULL),
         created AS (INSERT INTO consents (", consent_columns!(), ")
-            SELECT $45, $46, $47, $48, $49, $50, $51, $52, $53, $54 FROM asked WHERE $70::bigint IS NULL
+            SELECT $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56 FROM asked WHERE $72::bigint IS NULL
             ON CONFLICT (user_id, client_id) WHERE withdrawn_at IS NULL DO NOTHING RETURNING 1),
-        replaced AS (UPDATE consents SET scope = $48, resources = $49, updated_at = $51, expires_at = $52,
-                version = $54
-            FROM asked WHERE id = $45 AND user_id = $46 AND version = $70 AND withdrawn_at IS NULL RETURNING 1),
+        replaced AS (UPDATE consents SET scope = $49, resources = $50, updated_at = $52, expires_at = $53,
+                version = $55, details = $56
+            FROM asked WHERE id = $46 AND user_id = $47 AND version = $72 AND withdrawn_at IS NULL RETURNING 1),
         answered AS (SELECT 1 FROM created UNION ALL SELECT 1 FROM replaced),
-        spent AS (UPDATE pushed_requests SET consumed_at = $42 FROM answered WHERE digest = $41),
-        done AS (UPDATE interactions SET completed_at = $42, version = version + 1
-            FROM answered WHERE id = $43),
+        spent AS (UPDATE pushed_requests SET consumed_at = $43 FROM answered WHERE digest = $42),
+        done AS (UPDATE interactions SET completed_at = $43, version = version + 1
+            FROM answered WHERE id = $44),
         told AS (", consent_event!(" FROM answered"), "),
         granted AS (", grant!(" FROM answered"), "), coded AS (", code!(" FROM answered"), ")
         ", event!(" FROM answered"));

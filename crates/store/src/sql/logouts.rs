@@ -17,6 +17,9 @@ macro_rules! enqueue {
 }
 
 statements! {
+    /// Locks a session that has not ended: whoever ends it waits, and finds the client among those that
+    /// are told.
+    HOLD_SESSION = "UPDATE sessions SET last_seen_at = last_seen_at WHERE id = $1 AND ended_at IS NULL";
     /// Of a session that is there.
     TAKE_PART = "INSERT INTO session_clients (session_id, client_id, since)
         SELECT s.id, $2, $3 FROM sessions s WHERE s.id = $1
@@ -25,6 +28,10 @@ statements! {
 
     ENQUEUE_OF_SESSION = enqueue!("s.id = $1");
     ENQUEUE_OF_USER = enqueue!("s.user_id = $1");
+    /// Of every session that ended at that moment, `$1`.
+    ENQUEUE_OF_ALL = enqueue!("s.ended_at = $1");
+    /// Of those that ended by themselves.
+    ENQUEUE_OF_EXPIRED = enqueue!("s.expires_at < $1");
 
     /// What is due, oldest first, but of each client only the first `$2`, so that a thousand notices for
     /// one client do not hide another's.

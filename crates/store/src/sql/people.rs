@@ -17,8 +17,14 @@ statements! {
         ON CONFLICT (id) DO UPDATE SET username = excluded.username, claims = excluded.claims,
             roles = excluded.roles, second_factor = excluded.second_factor,
             disabled_at = excluded.disabled_at");
+    ACCOUNTS = "SELECT accounts FROM users WHERE id = $1";
+    EVERYBODYS_ACCOUNTS = "SELECT id, accounts FROM users WHERE accounts IS NOT NULL";
+    PUT_ACCOUNTS = "UPDATE users SET accounts = $2 WHERE id = $1";
     SET_PASSWORD = "UPDATE users SET password = $2, password_changed_at = $3 WHERE id = $1";
     REHASH = "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
+    /// Locks the row, and gives it as it is then.
+    HOLD = concat!("UPDATE users SET disabled_at = disabled_at WHERE id = $1 AND disabled_at IS NULL
+        RETURNING ", columns!());
     DISABLE = "UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL";
 
     TOTP = "SELECT user_id, sealed_seed, last_step, confirmed_at FROM totp_credentials WHERE user_id = $1";

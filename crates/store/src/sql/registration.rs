@@ -31,6 +31,15 @@ statements! {
             software_statement = excluded.software_statement, fetched_at = excluded.fetched_at");
     REGISTRATIONS = concat!("SELECT ", registration_columns!(), " FROM registrations ORDER BY client_id");
     REGISTRATION = concat!("SELECT ", registration_columns!(), " FROM registrations WHERE client_id = $1");
+    /// At most once in a while: `$3` is how long ago the last note must be.
+    NOTE_USE = "UPDATE registrations SET used_at = $2
+        WHERE client_id = $1 AND (used_at IS NULL OR used_at < $3)";
+    /// Clients of a policy that nobody ever consented to and that nobody has used since `$2`. What else they
+    /// have of their own ended long before; the registration goes with the row.
+    FORGET_UNUSED = "DELETE FROM clients WHERE id IN (SELECT r.client_id FROM registrations r
+        WHERE r.origin = 'registered' AND r.policy = $1 AND COALESCE(r.used_at, r.registered_at) < $2
+            AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.client_id = r.client_id)
+        ORDER BY r.client_id LIMIT $3) RETURNING id";
     END_MANAGEMENT = "UPDATE registrations SET management_digest = NULL
         WHERE client_id = $1 AND management_digest IS NOT NULL";
 }

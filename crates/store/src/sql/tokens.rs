@@ -4,11 +4,17 @@ use super::grants::{line_columns, line_joins, line_left_joins};
 
 statements! {
     REFRESH = concat!("SELECT t.digest, t.grant_id, t.client_id, t.kind, t.issued_at, t.idle_expires_at,
-            t.expires_at, t.consumed_at, t.dpop_jkt, ", line_columns!(), "
+            t.expires_at, t.consumed_at, t.bound_to, ", line_columns!(), "
         FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id", line_joins!(), "WHERE t.digest = $1");
     /// At most one caller, on any node, changes the row.
     ROTATE_REFRESH = "UPDATE refresh_tokens SET consumed_at = $2
         WHERE digest = $1 AND kind = 'rotating' AND consumed_at IS NULL
+            AND expires_at > $2 AND idle_expires_at > $2";
+    /// Lets a stable token that counts at `$2` end at `$3` if it would last longer (F2-13).
+    RENEW_REFRESH = "UPDATE refresh_tokens
+        SET expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END,
+            idle_expires_at = CASE WHEN idle_expires_at < $3 THEN idle_expires_at ELSE $3 END
+        WHERE digest = $1 AND kind = 'stable' AND consumed_at IS NULL
             AND expires_at > $2 AND idle_expires_at > $2";
     INSERT_ACCESS = "INSERT INTO access_tokens (digest, id, grant_id, client_id, claims, issued_at, expires_at,
             revoked_at)

@@ -30,7 +30,7 @@ statements! {
     /// `$2` is the subject or absent, `$3` the session there or absent.
     SESSIONS_AT = "SELECT u.session_id FROM upstream_sessions u JOIN sessions s ON s.id = u.session_id
         WHERE u.issuer = $1 AND (u.subject = $2 OR $2 IS NULL) AND (u.sid = $3 OR $3 IS NULL)
-            AND s.ended_at IS NULL";
+            AND s.ended_at IS NULL ORDER BY u.session_id";
     /// What a provider says of a user whom it brought. Nothing else is touched, and nobody is enabled.
     FOLLOW = "UPDATE users SET claims = $2, roles = $3 WHERE id = $1 AND disabled_at IS NULL";
 }

@@ -3,12 +3,18 @@
 use audit::EventKind;
 use chrono::TimeDelta;
 use keys::{KeyState, Transition};
+use protocol::client::ClientMetadata;
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use tokens::client::ClientRecord;
 
 use super::{Bench, commit, fixtures::*, suite};
-use crate::{AuditFilter, Changes, DeclaredRole, hot::Redemption};
+use crate::{AuditFilter, Changes, DeclaredRole, engine::on_tx, hot::Redemption};
 
 suite!(
     clients_round_trip,
+    new_clients_disturb_nobody,
+    rows_of_a_later_release_are_read,
     the_catalogue_round_trips,
     keys_round_trip,
     events_are_filtered_and_paged,
@@ -28,6 +34,66 @@ async fn clients_round_trip(bench: Bench) {
     assert_eq!(bench.other.clients().await.unwrap(), vec![record]);
     assert_eq!(bench.other.changes().await.unwrap(), Changes { clients: 2, catalogue: 0, keys: 0 });
     assert_eq!(bench.other.client(&"nobody".parse().unwrap()).await.unwrap(), None);
+}
+
+/// A client that registers itself is new to everybody, so nothing is counted (DR-01).
+async fn new_clients_disturb_nobody(bench: Bench) {
+    let record = client();
+    assert_eq!(commit!(bench.one, tx => tx.insert_client(&record)), 1);
+    let other = ClientRecord { metadata: ClientMetadata::default(), ..record.clone() };
+    assert_eq!(commit!(bench.one, tx => tx.insert_client(&other)), 0, "nobody takes another's identifier");
+    assert_eq!(bench.other.client(&app()).await.unwrap(), Some(record));
+    assert_eq!(bench.other.changes().await.unwrap(), Changes::default());
+}
+
+/// While one release replaces another, nodes of both serve: an older one reads what a newer one wrote, as
+/// long as it need not ignore what binds it.
+async fn rows_of_a_later_release_are_read(bench: Bench) {
+    let write = async |table: &str, column: &str, more: Value| {
+        let (text, document) = match (table, column) {
+            ("clients", "metadata") => {
+                ("UPDATE clients SET metadata = $1", serde_json::to_value(client().metadata))
+            }
+            ("clients", _) => ("UPDATE clients SET settings = $1", serde_json::to_value(client().settings)),
+            ("scopes", _) => ("UPDATE scopes SET definition = $1", serde_json::to_value(scope())),
+            _ => ("UPDATE resource_servers SET definition = $1", serde_json::to_value(resource_server())),
+        };
+        let mut document = document.unwrap();
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        commit!(bench.one, tx => async {
+            let done = on_tx!(&mut tx, db => {
+                sqlx::query(text).bind(Json(&document)).execute(db).await.map(drop)
+            });
+            done.map_err(crate::StoreError::from)
+        });
+    };
+    commit!(bench.one, tx => async {
+        tx.put_client(&client()).await?;
+        tx.put_scope(&scope()).await?;
+        tx.put_resource_server(&resource_server()).await
+    });
+    let later = json!({ "later_types": ["x"], "later_uri": "https://a.example", "later_flag": false });
+    write("clients", "metadata", later.clone()).await;
+    write("scopes", "definition", later.clone()).await;
+    write("resource_servers", "definition", later).await;
+    write("clients", "settings", json!({ "later_bound": null, "later_list": [], "later_flag": false })).await;
+    assert_eq!(bench.other.client(&app()).await.unwrap(), Some(client()));
+    assert_eq!(bench.other.clients().await.unwrap(), [client()]);
+    assert_eq!(bench.other.scopes().await.unwrap(), [scope()]);
+    assert_eq!(bench.other.resource_servers().await.unwrap(), [resource_server()]);
+    // Who would write it back must know it whole.
+    let mut tx = bench.one.begin().await.unwrap();
+    assert!(tx.client(&app()).await.is_err());
+    drop(tx);
+    // A demand that this release can't honour is not ignored, nor is a bound that an operator set.
+    write("clients", "metadata", json!({ "later_bound_tokens": true })).await;
+    let fault = bench.other.client(&app()).await.unwrap_err().to_string();
+    assert!(fault.contains("later_bound_tokens") && fault.contains("ledgerline"), "{fault}");
+    write("clients", "metadata", json!({})).await;
+    write("clients", "settings", json!({ "later_networks": ["10.0.0.0/8"] })).await;
+    assert!(bench.other.client(&app()).await.is_err());
+    write("clients", "settings", json!({})).await;
+    assert_eq!(bench.other.client(&app()).await.unwrap(), Some(client()));
 }
 
 async fn the_catalogue_round_trips(bench: Bench) {

@@ -136,12 +136,19 @@ pub(crate) fn consent(id: u128) -> ConsentRecord {
         client: app(),
         scope: "openid accounts:read".parse().unwrap(),
         resources: vec!["https://api.example".to_owned()],
+        details: details(),
         granted_at: at(0),
         updated_at: at(0),
         expires_at: Some(at(5000)),
         withdrawn_at: None,
         version: 1,
     }
+}
+
+/// One detail with accounts.
+pub(crate) fn details() -> protocol::authorization_details::AuthorizationDetails {
+    let text = r#"[{"type":"account_information","actions":["read_balances"],"accounts":["1","2"]}]"#;
+    protocol::authorization_details::AuthorizationDetails::parse(text).unwrap()
 }
 
 pub(crate) fn create(record: ConsentRecord) -> ConsentUpsert {
@@ -157,6 +164,7 @@ pub(crate) fn grant() -> GrantRecord {
         session: session(10).session.id,
         session_bound: true,
         claims: tokens::disclosed::GrantedClaims::default(),
+        details: details(),
         scope: "openid accounts:read".parse().unwrap(),
         audience: vec!["https://api.example".to_owned()],
         auth_time: at(0),
@@ -194,7 +202,7 @@ pub(crate) fn refresh(kind: RefreshKind) -> RefreshRecord {
         idle_expires_at: at(1000),
         expires_at: at(3000),
         consumed_at: None,
-        dpop_jkt: None,
+        bound_to: None,
     }
 }
 
@@ -219,6 +227,7 @@ pub(crate) fn access_token(grant: Option<GrantId>) -> AccessTokenRecord {
             acr: Some(Acr::CustomerAuthentication),
             amr: vec![Amr::Pwd],
             roles: vec!["account-viewer".to_owned()],
+            authorization_details: details(),
             cnf: None,
             delegation: tokens::exchange::Delegation::default(),
         },

@@ -21,6 +21,7 @@ suite!(
     a_redemption_that_breaks_spends_nothing,
     a_rotation_stores_everything,
     a_rotation_that_comes_late_stores_nothing,
+    a_renewal_stores_everything_and_lets_the_old_one_end,
     a_use_stores_everything,
     a_code_under_a_standing_consent,
     a_code_ends_its_interaction,
@@ -146,6 +147,29 @@ async fn a_rotation_that_comes_late_stores_nothing(bench: Bench) {
     assert!(bench.other.refresh_token(&successor.digest).await.unwrap().is_none());
     assert!(bench.other.access_token(&access.digest).await.unwrap().is_none());
     assert_eq!(kinds(&bench).await, []);
+}
+
+/// F2-13: what is replaced ends earlier, never later, and may be used again until then.
+async fn a_renewal_stores_everything_and_lets_the_old_one_end(bench: Bench) {
+    connected(&bench).await;
+    let stable = refresh(RefreshKind::Stable);
+    commit!(bench.one, tx => tx.insert_refresh(&stable));
+    let read = async |name: &str| bench.other.refresh_token(&digest(name)).await.unwrap();
+    let renewed = async |name: &str, presented, now: i64, until: i64| {
+        let successor = tokens::grant::RefreshRecord { digest: digest(name), ..stable.clone() };
+        let event = event(name.len() as u128, EventKind::TokenRefreshed);
+        let renewal =
+            Rotation { presented, successor: &successor, access: None, event: &event, now: at(now) };
+        bench.one.renew_refresh(&renewal, at(until)).await.unwrap()
+    };
+    assert_eq!(renewed("a", &stable.digest, 2, 60).await, 1);
+    assert_eq!(renewed("ab", &stable.digest, 3, 90).await, 1);
+    let (old, _) = bench.other.refresh_token(&stable.digest).await.unwrap().unwrap();
+    assert_eq!((old.idle_expires_at, old.expires_at, old.consumed_at), (at(60), at(60), None));
+    assert_eq!(renewed("abc", &stable.digest, 60, 120).await, 0, "it has ended");
+    assert_eq!(renewed("abcd", &digest("unknown"), 2, 60).await, 0);
+    assert_eq!(read("a").await.unwrap().0.expires_at, stable.expires_at);
+    assert!(read("ab").await.is_some() && read("abc").await.is_none() && read("abcd").await.is_none());
 }
 
 async fn a_use_stores_everything(bench: Bench) {

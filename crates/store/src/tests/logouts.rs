@@ -7,13 +7,17 @@ use tokens::{client::ClientRecord, logout::LogoutNotice};
 use tokio::task::JoinSet;
 
 use super::{Bench, commit, fixtures::*, suite};
-use crate::SweepPlan;
+use crate::{SweepPlan, upstream::UpstreamAttempt};
 
 suite!(
     bl_02_an_ending_queues_the_clients_of_that_session,
     bl_02_one_node_claims_a_notice,
     bl_02_a_busy_client_hides_nobody,
     bl_02_done_and_expired_notices_go,
+    bl_02_sessions_that_end_by_themselves_tell_their_clients,
+    bl_02_a_client_that_comes_while_the_session_ends_is_told_or_refused,
+    bl_02_a_restored_database_tells_the_clients_of_what_it_ends,
+    bl_01_a_token_whose_sessions_stay_is_not_marked,
 );
 
 fn listener(id: &str, uri: Option<&str>) -> ClientRecord {
@@ -39,8 +43,8 @@ async fn open(bench: &Bench, sessions: u128) -> Vec<SessionId> {
         commit!(bench.one, tx => tx.insert_session(&new));
         for client in ["one", "two", "quiet"] {
             let id: ClientId = client.parse().unwrap();
-            bench.one.take_part(new.session.id, &id, at(1)).await.unwrap();
-            bench.other.take_part(new.session.id, &id, at(2)).await.unwrap();
+            assert_eq!(bench.one.take_part(new.session.id, &id, at(1)).await.unwrap(), 1);
+            assert_eq!(bench.other.take_part(new.session.id, &id, at(2)).await.unwrap(), 1);
         }
         made.push(new.session.id);
     }
@@ -79,7 +83,8 @@ async fn bl_02_an_ending_queues_the_clients_of_that_session(bench: Bench) {
     commit!(bench.one, tx => tx.end_sessions_of(ALICE, None, at(10)));
     assert_eq!(told(due(&bench, 10).await), [both(first), both(second)].concat());
     // A session that is not there takes nobody's part, and nobody is disturbed by it.
-    bench.one.take_part(SessionId(uuid::Uuid::from_u128(999)), &app(), at(1)).await.unwrap();
+    let nowhere = SessionId(uuid::Uuid::from_u128(999));
+    assert_eq!(bench.one.take_part(nowhere, &app(), at(1)).await.unwrap(), 0);
 }
 
 async fn bl_02_one_node_claims_a_notice(bench: Bench) {
@@ -136,4 +141,76 @@ async fn bl_02_done_and_expired_notices_go(bench: Bench) {
     let gone = bench.one.sweep(&plan(expiry + TimeDelta::seconds(1))).await.unwrap();
     assert_eq!(swept(gone), Some(2));
     assert_eq!(bench.one.participants(sessions[0]).await.unwrap(), [], "they go with their session");
+}
+
+async fn bl_02_sessions_that_end_by_themselves_tell_their_clients(bench: Bench) {
+    let sessions = open(&bench, 3).await;
+    // One was ended by hand, long ago: its clients know.
+    commit!(bench.one, tx => tx.end_session(&SessionEnd { id: sessions[0], user: ALICE, at: at(10) }));
+    let plan = |now, batch| SweepPlan { now, attempts_before: at(-1000), batch };
+    bench.one.sweep(&plan(at(7200), 100)).await.unwrap();
+    assert_eq!(due(&bench, 7200).await.len(), 2, "nothing is over yet");
+    // Two nodes sweep at once, in small batches.
+    let mut tasks = JoinSet::new();
+    for number in 0..12 {
+        let store = if number % 2 == 0 { bench.one.clone() } else { bench.other.clone() };
+        tasks.spawn(async move { store.sweep(&plan(at(7201), 2)).await.unwrap() });
+    }
+    tasks.join_all().await;
+    for session in &sessions {
+        assert_eq!(bench.other.session(*session).await.unwrap(), None);
+        let told = due(&bench, 7201).await.into_iter().filter(|notice| notice.session == *session);
+        assert_eq!(told.count(), 2, "the clients that want to be told");
+    }
+}
+
+async fn bl_02_a_client_that_comes_while_the_session_ends_is_told_or_refused(bench: Bench) {
+    let sessions = open(&bench, 12).await;
+    let late: ClientId = "late".parse().unwrap();
+    commit!(bench.one, tx => tx.put_client(&listener("late", Some("https://late.example/out"))));
+    for session in sessions {
+        let (one, other, client) = (bench.one.clone(), bench.other.clone(), late.clone());
+        let part = tokio::spawn(async move { one.take_part(session, &client, at(9)).await.unwrap() });
+        let end = tokio::spawn(async move {
+            let mut tx = other.begin().await.unwrap();
+            tx.end_session(&SessionEnd { id: session, user: ALICE, at: at(10) }).await.unwrap();
+            tokio::task::yield_now().await;
+            tx.commit().await.unwrap();
+        });
+        let (took_part, ended) = tokio::join!(part, end);
+        ended.unwrap();
+        let told = due(&bench, 10).await;
+        let told = told.iter().filter(|notice| notice.session == session && notice.client == late).count();
+        assert_eq!(told as u64, took_part.unwrap());
+    }
+}
+
+async fn bl_02_a_restored_database_tells_the_clients_of_what_it_ends(bench: Bench) {
+    let sessions = open(&bench, 2).await;
+    let attempt = UpstreamAttempt {
+        digest: digest("state"),
+        provider: "north".to_owned(),
+        browser: digest("browser"),
+        purpose: serde_json::json!({"kind": "leave"}),
+        created_at: at(0),
+        expires_at: at(900),
+    };
+    bench.one.begin_upstream_attempt(&attempt).await.unwrap();
+    let ended = commit!(bench.one, tx => tx.end_everything(at(20), 1, false));
+    assert_eq!(ended.sessions, 3, "one has no clients that want to be told");
+    for session in sessions {
+        let told = due(&bench, 20).await.into_iter().filter(|notice| notice.session == session);
+        assert_eq!(told.count(), 2);
+    }
+    let back = bench.one.use_upstream_attempt(&digest("state"), "north", &digest("browser"), at(21)).await;
+    assert_eq!(back.unwrap(), None, "nobody comes back on a way that was open in the copy");
+}
+
+async fn bl_01_a_token_whose_sessions_stay_is_not_marked(bench: Bench) {
+    let seen = digest("jti");
+    let mut undone = bench.one.begin().await.unwrap();
+    assert_eq!(undone.mark_once("upstream_logout", &seen, at(60)).await.unwrap(), 1);
+    drop(undone);
+    assert_eq!(commit!(bench.other, tx => tx.mark_once("upstream_logout", &seen, at(60))), 1);
+    assert_eq!(commit!(bench.one, tx => tx.mark_once("upstream_logout", &seen, at(60))), 0);
 }

@@ -8,6 +8,7 @@ use mfa::{
     recovery::RecoveryCodeReplacement,
     session::{SessionEnd, SessionRenewal},
 };
+use protocol::UserId;
 use tokens::grant::RefreshKind;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::{Bench, commit, fixtures::*, suite};
 use crate::{
     Lock,
     hot::{Redemption, Rotation},
+    upstream::{UpstreamAttempt, UpstreamLink},
 };
 
 const TASKS: usize = 50;
@@ -38,6 +40,9 @@ suite!(
     one_marks,
     one_moves_a_key,
     one_node_makes_the_first_key,
+    one_comes_back_from_a_provider,
+    one_subject_becomes_one_user,
+    nobodys_change_of_roles_is_lost,
 );
 
 /// Runs a verb in fifty transactions at once, half on each node. Exactly one must get the row.
@@ -227,6 +232,78 @@ async fn one_moves_a_key(bench: Bench) {
     record.apply(Transition::Revoke, at(5)).unwrap();
     let record = leak(record);
     race!(bench, tx => tx.transition_signing_key(record, KeyState::Active));
+}
+
+/// Of parallel answers to one attempt, one is heard.
+async fn one_comes_back_from_a_provider(bench: Bench) {
+    let attempt = UpstreamAttempt {
+        digest: digest("state"),
+        provider: "north".to_owned(),
+        browser: digest("browser"),
+        purpose: serde_json::json!({"kind": "leave"}),
+        created_at: at(0),
+        expires_at: at(60),
+    };
+    bench.one.begin_upstream_attempt(&attempt).await.unwrap();
+    let refused = async |provider, browser, now| {
+        let browser = digest(browser);
+        let used = bench.one.use_upstream_attempt(&attempt.digest, provider, &browser, at(now)).await;
+        assert_eq!(used.unwrap(), None, "{provider} {browser} {now}");
+    };
+    refused("south", "browser", 5).await;
+    refused("north", "another", 5).await;
+    refused("north", "browser", 60).await;
+    race_alone!(bench, _number, store => async {
+        let used = store.use_upstream_attempt(&digest("state"), "north", &digest("browser"), at(5)).await?;
+        Ok::<_, crate::StoreError>(u64::from(used.is_some_and(|(_, since)| since == at(0))))
+    }.await);
+}
+
+/// Somebody new signs in with many tabs at once: one of the users that are made is kept.
+async fn one_subject_becomes_one_user(bench: Bench) {
+    let link = |user| UpstreamLink {
+        issuer: "https://north.example".to_owned(),
+        subject: "alice".to_owned(),
+        user,
+        brought: true,
+        label: None,
+        linked_at: at(0),
+    };
+    race_alone!(bench, number, store => async {
+        let id = UserId(Uuid::from_u128(1000 + number));
+        // Some know the person by the same name, some by another.
+        let new = user(id, &format!("north/alice{}", number % 3));
+        let mut tx = store.begin().await?;
+        if tx.insert_user(&new).await? != 1 || tx.link_upstream(&link(id)).await? != 1 {
+            return Ok(0);
+        }
+        tx.commit().await?;
+        Ok::<_, crate::StoreError>(1)
+    }.await);
+    let users = bench.other.users().await.unwrap();
+    assert_eq!(users.len(), 1);
+    let kept = bench.other.upstream_link("https://north.example", "alice").await.unwrap().unwrap();
+    assert_eq!(kept.user, users[0].id);
+}
+
+/// Whoever writes roles that depend on the present ones holds them.
+async fn nobodys_change_of_roles_is_lost(bench: Bench) {
+    connected(&bench).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..TASKS {
+        let store = if number % 2 == 0 { bench.one.clone() } else { bench.other.clone() };
+        tasks.spawn(async move {
+            let mut tx = store.begin().await.unwrap();
+            let mut held = tx.hold_user(ALICE).await.unwrap().unwrap();
+            held.roles.push(format!("role-{number}"));
+            assert_eq!(tx.follow_upstream(ALICE, &held.claims, &held.roles).await.unwrap(), 1);
+            tx.commit().await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(bench.one.user(ALICE).await.unwrap().unwrap().roles.len(), 1 + TASKS);
+    commit!(bench.one, tx => tx.disable_user(ALICE, at(1)));
+    assert_eq!(commit!(bench.one, tx => tx.hold_user(ALICE)), None);
 }
 
 /// Nodes that start together on an empty database end up with one key.

@@ -49,6 +49,7 @@ fn consent() -> ConsentRecord {
         user: UserId(Uuid::from_u128(3)),
         client: "app".parse().unwrap(),
         scope: "openid accounts:read payments:write".parse().unwrap(),
+        details: AuthorizationDetails::default(),
         resources: vec![BANK.into()],
         granted_at: now(),
         updated_at: now(),

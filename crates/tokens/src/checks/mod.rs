@@ -8,6 +8,7 @@
 mod audience;
 mod claims;
 mod core;
+mod details;
 mod grant_type;
 mod hint;
 mod nonce;
@@ -19,7 +20,7 @@ mod scope;
 use std::sync::Arc;
 
 use chrono::Duration;
-use consent::{AudienceFault, Catalogue};
+use consent::{AudienceFault, Catalogue, DetailFault};
 use jose::Digest;
 use protocol::{
     Scope, UserId,
@@ -50,6 +51,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "nonce", cites: "OC-03, OpenID Connect Core §3.3.2.11", run: nonce::check },
     Check { name: "pkce", cites: "BCP-04, O21-01, RFC 7636 §4.4.1", run: pkce::check },
     Check { name: "scope", cites: "RFC 6749 §3.3, OC-15, F2-17", run: scope::check },
+    Check { name: "authorization_details", cites: "RAR-01, RAR-02, RFC 9396 §5", run: details::check },
     Check { name: "audience", cites: "AT-03, RFC 8707 §2, RFC 9068 §3", run: audience::check },
     Check { name: "id_token_hint", cites: "OC-09", run: hint::check },
     Check { name: "rfc 6749 core", cites: "RFC 6749 §4.1.1", run: core::check },
@@ -102,6 +104,9 @@ pub enum AuthorizationFault {
     /// The scope and the resources don't fit (AT-03).
     #[error(transparent)]
     Audience(#[from] AudienceFault),
+    /// An authorization detail that is not known, not the client's, or not as its type demands (RAR-01).
+    #[error(transparent)]
+    Details(#[from] DetailFault),
     /// `id_token_hint` is no ID token of ours for this client.
     #[error("id_token_hint is not an ID token for this client")]
     HintNotOurs,
@@ -291,5 +296,7 @@ impl ValidatedAuthorization {
     }
 }
 
+#[cfg(test)]
+mod details_tests;
 #[cfg(test)]
 pub(crate) mod tests;

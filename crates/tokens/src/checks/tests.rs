@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use consent::{IntrospectionCredential, ResourceServer, ScopeDefinition};
+use consent::{DetailTypeDefinition, IntrospectionCredential, ResourceServer, ScopeDefinition};
 use jose::digest::sha256;
 use proptest::prelude::*;
 use protocol::{
@@ -73,7 +73,21 @@ pub(crate) fn catalogue() -> Catalogue {
     ];
     let cards = ResourceServer { access_token_lifetime: Some(600), ..server(CARDS, "cards-api") };
     let vault = ResourceServer { token_format: TokenFormat::Opaque, ..server(VAULT, "vault-api") };
-    Catalogue::new(scopes, [server(BANK, "bank-api"), cards, vault]).unwrap()
+    let types = [("account_information", vec![BANK]), ("payment_initiation", vec![BANK, CARDS])];
+    let types = types.map(|(name, locations)| DetailTypeDefinition {
+        name: name.to_owned(),
+        title: name.to_owned(),
+        description: String::new(),
+        locations: locations.into_iter().map(str::to_owned).collect(),
+        roles: [].into(),
+        always_ask: false,
+        second_factor_required: name == "payment_initiation",
+        client_credentials: false,
+        schema: None,
+        translations: std::collections::BTreeMap::new(),
+    });
+    let catalogue = Catalogue::new(scopes, [server(BANK, "bank-api"), cards, vault]).unwrap();
+    catalogue.with_detail_types(types).unwrap()
 }
 
 /// `client`, registered for every scope there is.
@@ -327,6 +341,7 @@ fn the_first_check_that_fails_decides() {
         scope: Some("cards:read openid".parse().unwrap()),
         resources: vec!["https://evil.example/api".into()],
         claims: ClaimsRequest::parse(r#"{"id_token":{"acr":{"essential":true,"value":"x"}}}"#).unwrap(),
+        authorization_details: super::details_tests::details(serde_json::json!([{"type": "unknown"}])),
         ..request()
     };
     let mut hint = Hint::Invalid;
@@ -358,6 +373,10 @@ fn the_first_check_that_fails_decides() {
             AuthorizationFault::ScopeNotAllowed(_) => {
                 client = trusted(client);
                 "scope"
+            }
+            AuthorizationFault::Details(_) => {
+                bad.authorization_details = request().authorization_details;
+                "authorization_details"
             }
             AuthorizationFault::Audience(_) => {
                 bad.resources.clear();

@@ -39,8 +39,11 @@ impl ClientKeys {
             (None, Some(uri)) if !is_https_url(uri) => faults.push(ClientFault::Link("jwks_uri")),
             (None, Some(uri)) => return Self::At(uri.clone()),
             (None, None) => {
-                if metadata.token_endpoint_auth_method == Some(AuthMethod::PrivateKeyJwt) {
-                    faults.push(ClientFault::Keys("private_key_jwt needs public keys".into()));
+                let method = metadata.token_endpoint_auth_method;
+                if let Some(method @ (AuthMethod::PrivateKeyJwt | AuthMethod::SelfSignedTlsClientAuth)) =
+                    method
+                {
+                    faults.push(ClientFault::Keys(format!("{method} needs public keys")));
                 }
             }
         }

@@ -30,6 +30,11 @@ impl SubjectType {
     /// The values of `subject_type`, as metadata lists them.
     pub const NAMES: [&'static str; 2] = ["public", "pairwise"];
 
+    /// How the users of a client with this metadata are called, if it is fit for anything.
+    pub fn of(metadata: &ClientMetadata) -> Self {
+        Self::parse(metadata, &mut Vec::new())
+    }
+
     /// Applies the rules of registration. What the document at `sector_identifier_uri` says is not looked
     /// at here; see [`lists_redirect_uris`].
     pub(super) fn parse(metadata: &ClientMetadata, faults: &mut Vec<ClientFault>) -> Self {

@@ -11,6 +11,7 @@ pub(crate) fn record() -> ClientRecord {
         metadata: ClientMetadata {
             client_name: Some("App".into()),
             redirect_uris: vec!["https://app.example/cb".into()],
+            post_logout_redirect_uris: vec!["https://app.example/bye".into()],
             token_endpoint_auth_method: Some(AuthMethod::None),
             grant_types: Some(vec![GrantType::AuthorizationCode, GrantType::RefreshToken]),
             scope: Some("openid profile accounts:read offline_access".parse().unwrap()),

@@ -22,6 +22,7 @@ fn ask(client: Client, scope: Option<&str>, resources: &[&str]) -> Result<TokenT
     let request = ClientCredentialsRequest {
         scope: scope.map(|scope| scope.parse().unwrap()),
         resources: resources.iter().map(|&resource| resource.to_owned()).collect(),
+        details: None,
     };
     let client = AuthenticatedClient::for_tests(client);
     client_credentials(&client, &request, &catalogue()).map(|grant| grant.target().clone())

@@ -52,6 +52,7 @@ fn claims(grant: Option<GrantId>, user: UserId) -> AccessTokenClaims {
         acr: Some(Acr::CustomerAuthentication),
         amr: vec![Amr::Pwd],
         roles: vec!["account-viewer".into()],
+        authorization_details: AuthorizationDetails::default(),
         cnf: None,
         delegation: Delegation::default(),
     }
@@ -78,6 +79,7 @@ fn request(targets: &[&str], scope: Option<&str>) -> TokenExchangeRequest {
         requested: None,
         targets: targets.iter().map(|&target| target.to_owned()).collect(),
         scope: scope.map(|scope| scope.parse().unwrap()),
+        details: None,
     }
 }
 
@@ -151,7 +153,7 @@ fn tx_04_no_scope_beyond_the_old_token(#[case] scope: &str) {
 #[case::expired(|f: &mut FoundAccessToken| f.claims.exp = now().timestamp(), ExchangeFault::Subject(DeadToken::Expired))]
 #[case::revoked(|f: &mut FoundAccessToken| f.revoked = true, ExchangeFault::Subject(DeadToken::Revoked))]
 #[case::orphan(|f: &mut FoundAccessToken| f.above = Above::Nothing, ExchangeFault::Subject(DeadToken::Unknown))]
-#[case::bound(|f: &mut FoundAccessToken| f.claims.cnf = Some(protocol::token::Confirmation { jkt: Some("key".into()) }), ExchangeFault::Bound)]
+#[case::bound(|f: &mut FoundAccessToken| f.claims.cnf = Some(protocol::token::Confirmation { jkt: Some("key".into()), x5t_s256: None }), ExchangeFault::Bound)]
 fn tx_06_only_a_living_unbound_token(
     #[case] change: fn(&mut FoundAccessToken),
     #[case] fault: ExchangeFault,
@@ -206,6 +208,33 @@ fn tx_02_a_jwt_only_where_tokens_are_jwts() {
 }
 
 /// The new token in its own right: it lives by its origin's grant and dies with it.
+#[test]
+fn tx_04_rar_05_details_reach_targets_that_understand_them_and_never_grow() {
+    let details = |value: serde_json::Value| AuthorizationDetails::from_value(value).unwrap();
+    let payment = serde_json::json!({"type": "payment_initiation", "instructedAmount": {"amount": "1.00"}});
+    let reading = serde_json::json!({"type": "account_information", "actions": ["list_accounts"]});
+    let said = details(serde_json::json!([payment, reading]));
+    let subject = || {
+        let mut line = line();
+        (line.grant.details, line.consent_details) = (said.clone(), said.clone());
+        let mut found = found();
+        found.claims.authorization_details = said.clone();
+        found.above = Above::Grant(Box::new(line));
+        found
+    };
+    let asking = |details| TokenExchangeRequest { details, ..request(&[CARDS], None) };
+    let got = |request: &TokenExchangeRequest| {
+        ask(gateway(), request, subject(), None).map(|granted| granted.details().clone())
+    };
+    let one = |detail: &serde_json::Value| details(serde_json::json!([detail]));
+    // Only payments mean something at the cards API.
+    assert_eq!(got(&asking(None)), Ok(one(&payment)));
+    assert_eq!(got(&asking(Some(one(&payment)))), Ok(one(&payment)));
+    assert_eq!(got(&asking(Some(one(&reading)))), Err(ExchangeFault::Details));
+    let more = serde_json::json!({"type": "payment_initiation", "instructedAmount": {"amount": "2.00"}});
+    assert_eq!(got(&asking(Some(one(&more)))), Err(ExchangeFault::Details));
+}
+
 #[test]
 fn tx_04_what_ends_the_grant_ends_the_new_token() {
     let granted = ask(gateway(), &request(&[CARDS], None), found(), None).unwrap();

@@ -20,6 +20,7 @@ pub(crate) fn line() -> GrantLine {
             session: SessionId(Uuid::from_u128(4)),
             session_bound: true,
             claims: GrantedClaims::default(),
+            details: AuthorizationDetails::default(),
             scope: "openid accounts:read".parse().unwrap(),
             audience: vec![BANK.into()],
             auth_time: now(),
@@ -33,8 +34,10 @@ pub(crate) fn line() -> GrantLine {
         client_scope: "openid profile offline_access accounts:read cards:read payments:write"
             .parse()
             .unwrap(),
+        client_detail_types: vec!["account_information".into(), "payment_initiation".into()],
         consent_scope: "openid profile accounts:read offline_access".parse().unwrap(),
         consent_resources: vec![BANK.into()],
+        consent_details: AuthorizationDetails::default(),
         consent_withdrawn_at: None,
         consent_expires_at: Some(now() + Duration::hours(3)),
         session_ended_at: None,

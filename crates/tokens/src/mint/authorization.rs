@@ -26,8 +26,9 @@ struct ResponseClaims<'a> {
 
 impl Mint<'_> {
     /// Makes the ID token that stands beside a code (OpenID Connect Core §3.3.2.11); none where the
-    /// response type has none. It passes through the browser, so it says who and when and nothing about
-    /// the person; `c_hash` and `s_hash` tie it to the code and the state beside it (OC-13).
+    /// response type has none. It passes through the browser, so it says who and when, and about the
+    /// person only what the client asked for by name and they consented to, which is `person` (OC-18);
+    /// `c_hash` and `s_hash` tie it to the code and the state beside it (OC-13).
     ///
     /// # Errors
     /// [`MintFault`].
@@ -35,6 +36,7 @@ impl Mint<'_> {
         &self,
         issued: &IssuedCode,
         validated: &ValidatedAuthorization,
+        person: &Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Option<Envelope>, MintFault> {
         let request = validated.request();
@@ -54,12 +56,12 @@ impl Mint<'_> {
             auth_time: grant.auth_time.timestamp(),
             acr: grant.acr,
             amr: &grant.amr,
-            sid: grant.session,
+            sid: client.names_sessions().then_some(grant.session),
             at_hash: None,
             c_hash: Some(half_hash(algorithm, issued.code.expose())),
             s_hash: request.state.as_deref().map(|state| half_hash(algorithm, state)),
             nonce: request.nonce.as_deref(),
-            person: &Map::new(),
+            person,
         };
         Ok(Some(Envelope::signed(key.sign("JWT", &claims)?, client.disclosure.id_token)))
     }

@@ -129,9 +129,9 @@ fn at_02_cc_01_a_clients_own_access_token_is_about_no_person() {
     let mut client = confidential(AuthMethod::ClientSecretBasic);
     client.grant_types.insert(GrantType::ClientCredentials);
     let client = AuthenticatedClient::for_tests(client);
-    let request = ClientCredentialsRequest { scope: None, resources: Vec::new() };
+    let request = ClientCredentialsRequest { scope: None, resources: Vec::new(), details: None };
     let grant = client_credentials(&client, &request, &CATALOGUE).unwrap();
-    let sender = Sender::constrain(client, None).unwrap();
+    let sender = Sender::constrain(client, None, Ok(None)).unwrap();
     let minted =
         mint().access_token(&sender, Authority::Client(&grant), grant.target(), ENTROPY, now()).unwrap();
     let expected = json!({
@@ -283,6 +283,12 @@ fn oc_02_oc_03_oc_30_oc_35_an_id_token_says_all_and_no_more() {
         "nonce": "n-0S6_WzA2Mj",
     });
     assert_eq!(says(verified), expected);
+}
+
+#[test]
+fn oc_30_oc_35_a_client_that_hears_of_no_logout_learns_no_sid() {
+    let client = Client { post_logout_redirect_uris: Vec::new(), ..client() };
+    assert!(says(id_token(client, None, now())).get("sid").is_none());
 }
 
 #[test]

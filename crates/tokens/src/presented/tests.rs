@@ -45,6 +45,7 @@ fn found() -> FoundAccessToken {
             acr: Some(Acr::CustomerAuthentication),
             amr: vec![Amr::Pwd],
             roles: vec!["account-viewer".into()],
+            authorization_details: protocol::authorization_details::AuthorizationDetails::default(),
             cnf: None,
             delegation: crate::exchange::Delegation::default(),
         },
@@ -337,7 +338,7 @@ fn refresh_record(client: &str) -> RefreshRecord {
         idle_expires_at: now() + Duration::days(1),
         expires_at: now() + Duration::days(1),
         consumed_at: None,
-        dpop_jkt: None,
+        bound_to: None,
     }
 }
 

@@ -47,7 +47,7 @@ fn case_of(client: Client) -> Case {
     .unwrap();
     Case {
         client,
-        request: RefreshRequest { refresh_token: token, scope: None, resources: Vec::new() },
+        request: RefreshRequest { refresh_token: token, scope: None, resources: Vec::new(), details: None },
         record,
         line,
     }
@@ -72,14 +72,14 @@ impl Case {
 fn rotated(ageing: Ageing) -> (Digest, RefreshToken, RefreshRecord) {
     match ageing {
         Ageing::Rotate { presented, token, successor } => (presented, token, *successor),
-        Ageing::Keep { .. } => panic!("{ageing:?}"),
+        Ageing::Keep { .. } | Ageing::Renew { .. } => panic!("{ageing:?}"),
     }
 }
 
 fn touch(ageing: &Ageing) -> Option<DateTime<Utc>> {
     match ageing {
         Ageing::Keep { touch, .. } => *touch,
-        Ageing::Rotate { .. } => panic!("{ageing:?}"),
+        Ageing::Rotate { .. } | Ageing::Renew { .. } => panic!("{ageing:?}"),
     }
 }
 
@@ -130,6 +130,33 @@ fn bcp_08_a_confidential_clients_token_stays() {
     let ageing = case.run().unwrap().ageing(&TokenPolicy::default(), [2; 32], now());
     assert!(matches!(ageing, Ageing::Keep { digest, .. } if digest == before.digest));
     assert_eq!(touch(&ageing), Some(now() + days(30)));
+}
+
+#[test]
+fn f2_13_while_tokens_are_migrated_the_old_one_goes_on_for_a_while() {
+    let mut client = confidential(AuthMethod::ClientSecretBasic);
+    client.settings.refresh_rotation_grace = Some(600);
+    let renewed = |record: &RefreshRecord| {
+        let case = Case { record: record.clone(), ..case_of(client.clone()) };
+        match case.run().unwrap().ageing(&TokenPolicy::default(), [2; 32], now()) {
+            Ageing::Renew { presented, until, successor, .. } => (presented, until, *successor),
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = case_of(client.clone()).record;
+    let (presented, until, successor) = renewed(&before);
+    assert_eq!((presented, until), (before.digest, now() + Duration::seconds(600)));
+    assert!(successor.digest != before.digest && successor.kind == RefreshKind::Stable);
+    // Again with the one that was replaced: the near end of that one is not its successor's.
+    let replaced = RefreshRecord { expires_at: until, idle_expires_at: until, ..before };
+    let (_, _, second) = renewed(&replaced);
+    assert_eq!(
+        (second.expires_at, second.idle_expires_at),
+        (successor.expires_at, successor.idle_expires_at)
+    );
+    assert_eq!(second.idle_expires_at, now() + days(30));
+    let lost = case_of(client.clone()).run().unwrap().lost();
+    assert_eq!(lost, RefreshRefusal { fault: RefreshFault::Expired, revoke: None });
 }
 
 #[rstest]

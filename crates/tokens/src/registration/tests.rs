@@ -11,17 +11,25 @@ fn policy() -> RegistrationPolicy {
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         response_types: [ResponseType::Code].into(),
         auth_methods: [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::PrivateKeyJwt].into(),
+        detail_types: ["account_information".to_owned()].into(),
         redirect_hosts: vec![HostRule::parse("*.apps.example").unwrap()],
         native: false,
         link_hosts: vec![HostRule::parse("legal.example").unwrap()],
         pkce_exempt: false,
         secret_lifetime: None,
         consent_lifetime: Some(TimeDelta::days(90)),
+        unused_lifetime: None,
     }
 }
 
-fn declared() -> Scope {
-    "openid offline_access accounts:read payments:write".parse().unwrap()
+/// Accounts may be read; payments are financial.
+fn declared() -> Catalogue {
+    let scope = |name: &str, financial: bool| {
+        let (title, description) = (name, name);
+        json!({ "name": name, "title": title, "description": description, "financial": financial })
+    };
+    let scopes = [scope("accounts:read", false), scope("payments:write", true)];
+    Catalogue::new(scopes.map(|scope| serde_json::from_value(scope).unwrap()), []).unwrap()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a literal of JSON is written where it is used")]
@@ -51,6 +59,7 @@ fn dr_02_defaults_are_spelt_out() {
 #[case::undeclared(json!({ "scope": "openid root" }), "scope")]
 #[case::grant(json!({ "grant_types": ["client_credentials"] }), "grant_types")]
 #[case::method(json!({ "token_endpoint_auth_method": "client_secret_post" }), "token_endpoint_auth_method")]
+#[case::details(json!({ "authorization_details_types": ["account_information", "payment"] }), "authorization_details_types")]
 #[case::native(json!({ "application_type": "native" }), "application_type")]
 fn dr_10_the_policy_bounds_every_wish(#[case] more: Value, #[case] member: &str) {
     match settle(&wish(more), &policy(), &declared()) {
@@ -91,6 +100,8 @@ fn dr_04_keys_come_once_and_public(#[case] more: Value, #[case] expected: Regist
 #[case("https://apps.example/cb", false)]
 #[case("https://evilapps.example/cb", false)]
 #[case("https://a.apps.example.evil.example/cb", false)]
+#[case("HTTPS://evil.example/cb", false)]
+#[case("Https://a.apps.example/cb", true)]
 fn dr_10_redirect_hosts_are_those_of_the_policy(#[case] uri: &str, #[case] allowed: bool) {
     let settled = settle(&wish(json!({ "redirect_uris": [uri] })), &policy(), &declared());
     assert_eq!(settled.is_ok(), allowed, "{settled:?}");
@@ -106,6 +117,70 @@ fn dr_06_pages_are_on_hosts_of_the_client(#[case] link: &str, #[case] allowed: b
         let settled = settle(&wish(json!({ (member): link })), &policy(), &declared());
         assert_eq!(settled.is_ok(), allowed, "{member}: {settled:?}");
     }
+}
+
+#[test]
+fn f2_34_dr_10_a_financial_client_gets_its_profile_and_what_that_signs_with() {
+    let policy = RegistrationPolicy { scopes: None, ..policy() };
+    let ask = |scope: &str, method: AuthMethod| {
+        let wish = wish(json!({ "scope": scope, "token_endpoint_auth_method": method.as_str() }));
+        let (metadata, settings) = settle(&wish, &policy, &declared()).unwrap();
+        (settings.profile, metadata.id_token_signed_response_alg.unwrap())
+    };
+    let fapi = Some(Profile::Fapi2);
+    assert_eq!(ask("openid payments:write", AuthMethod::PrivateKeyJwt), (fapi, "ES256".into()));
+    assert_eq!(ask("openid accounts:read", AuthMethod::PrivateKeyJwt), (None, "RS256".into()));
+    assert_eq!(ask("openid payments:write", AuthMethod::None), (None, "RS256".into()));
+}
+
+#[test]
+fn dr_06_a_private_use_redirect_makes_nobodys_host_the_clients_own() {
+    let native = RegistrationPolicy { native: true, ..policy() };
+    let wish = wish(json!({
+        "application_type": "native", "redirect_uris": ["com.evil.app://login.bank.example/cb"],
+        "tos_uri": "https://login.bank.example/terms",
+    }));
+    assert_eq!(settle(&wish, &native, &declared()), Err(RegistrationFault::LinkHost("tos_uri")));
+}
+
+#[test]
+fn oc_21_pairwise_subjects_beside_the_device_flow_need_a_sector_document() {
+    let mut policy = policy();
+    policy.grant_types.insert(GrantType::DeviceCode);
+    let ask = |grants: Value, sector: Option<&str>| {
+        let wish = wish(json!({
+            "subject_type": "pairwise", "grant_types": grants, "sector_identifier_uri": sector,
+        }));
+        settle(&wish, &policy, &declared()).map(drop)
+    };
+    let device = json!(["authorization_code", GrantType::DeviceCode.as_str()]);
+    assert!(matches!(ask(device.clone(), None), Err(RegistrationFault::Sector(_))));
+    assert_eq!(ask(device, Some("https://a.apps.example/sector")), Ok(()));
+    assert_eq!(ask(json!(["authorization_code"]), None), Ok(()));
+}
+
+#[test]
+fn dr_08_dr_10_an_update_leaves_what_an_operator_has_set() {
+    let (lenient, catalogue) = (RegistrationPolicy { pkce_exempt: true, ..policy() }, Catalogue::default());
+    let (metadata, settings) = settle(&wish(json!({})), &lenient, &declared()).unwrap();
+    assert!(!settings.require_pkce);
+    let mut before = crate::client::tests::record();
+    before.metadata = metadata.clone();
+    before.settings = settings.clone();
+    // What the policy decided follows the metadata.
+    assert_eq!(lenient.replaced(&before, &metadata, &catalogue), settings);
+    let public = ClientMetadata { token_endpoint_auth_method: Some(AuthMethod::None), ..metadata.clone() };
+    assert!(lenient.replaced(&before, &public, &catalogue).require_pkce);
+    // What an operator decided since does not.
+    before.settings = ClientSettings {
+        require_pkce: true,
+        profile: Some(Profile::Fapi2),
+        second_factor: Some(mfa::SecondFactorPolicy::Required),
+        consent_lifetime: Some(60),
+        may_act: Some("gateway".parse().unwrap()),
+        ..settings
+    };
+    assert_eq!(lenient.replaced(&before, &metadata, &catalogue), before.settings);
 }
 
 #[test]

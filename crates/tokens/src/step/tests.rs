@@ -67,6 +67,7 @@ pub(crate) fn consent_record() -> ConsentRecord {
         user: ALICE,
         client: "app".parse().unwrap(),
         scope: "openid accounts:read".parse().unwrap(),
+        details: protocol::authorization_details::AuthorizationDetails::default(),
         resources: vec![BANK.to_owned()],
         granted_at: now() - minutes(60),
         updated_at: now() - minutes(60),
@@ -203,6 +204,7 @@ fn name(step: &Step) -> &'static str {
         Step::Refuse(StepRefusal::InteractionRequired) => "interaction_required",
         Step::Refuse(StepRefusal::ConsentRequired) => "consent_required",
         Step::Refuse(StepRefusal::NothingAllowed(_)) => "nothing allowed",
+        Step::Refuse(StepRefusal::ForeignAccount) => "account of another",
     }
 }
 

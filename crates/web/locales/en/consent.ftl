@@ -7,10 +7,31 @@ consent-document = It calls itself { $client }. { $bank } has not checked that; 
 consent-signed-in = Signed in as { $name }
 consent-switch = Not you?
 consent-may = What { $client } may do
+consent-exactly = What exactly { $client } asks for
+consent-choose-several = Which accounts?
+consent-choose-one = From which account?
+consent-choose-error = Choose an account, or don’t allow it.
 consent-personal = What { $client } learns about you
 consent-new = New
 consent-sensitive = Private
 consent-critical = Acts for you
+
+## Authorization details
+
+detail-actions = To do what
+detail-accounts = Accounts
+detail-accounts-all = All that you have
+detail-amount = Amount
+detail-creditor = To
+detail-creditor-account = To the account
+detail-debtor-account = From
+detail-remittance = Reference
+detail-action-list_accounts = list accounts
+detail-action-read_balances = read balances
+detail-action-read_transactions = read transactions
+detail-action-initiate = start the payment
+detail-action-status = see how it stands
+detail-action-cancel = cancel it
 
 ## How long
 

@@ -7,10 +7,31 @@ consent-document = 此應用程式自稱「{ $client }」，{ $bank } 並未查�
 consent-signed-in = 目前登入身分：{ $name }
 consent-switch = 不是您？
 consent-may = { $client } 可以做什麼
+consent-exactly = { $client } 具體要求什麼
+consent-choose-several = 哪些帳戶？
+consent-choose-one = 從哪個帳戶？
+consent-choose-error = 請選擇帳戶，或選擇不允許。
 consent-personal = { $client } 會得知您的哪些資料
 consent-new = 新
 consent-sensitive = 私密
 consent-critical = 代您操作
+
+## 授權細節
+
+detail-actions = 用途
+detail-accounts = 帳戶
+detail-accounts-all = 您的所有帳戶
+detail-amount = 金額
+detail-creditor = 收款人
+detail-creditor-account = 收款帳戶
+detail-debtor-account = 付款帳戶
+detail-remittance = 附言
+detail-action-list_accounts = 列出帳戶
+detail-action-read_balances = 查看餘額
+detail-action-read_transactions = 查看交易紀錄
+detail-action-initiate = 發起付款
+detail-action-status = 查詢付款狀態
+detail-action-cancel = 取消付款
 
 ## 期限
 

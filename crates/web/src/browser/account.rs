@@ -19,8 +19,8 @@ use crate::{
     cookies,
     form::FormBody,
     pages::{
-        Account, AccountNotice, AccountProblem, ConnectedApp, Page, ProblemKind, RecoveryCodes,
-        SecondFactorState, SessionEntry, UpstreamEntry, WebLink,
+        Account, AccountNotice, AccountProblem, ConnectedApp, DetailItem, Frame, Page, ProblemKind,
+        RecoveryCodes, SecondFactorState, SessionEntry, UpstreamEntry, WebLink,
     },
     response::see_other,
 };
@@ -186,7 +186,7 @@ pub async fn sign_out(State(app): State<App>, posted: Posted) -> Response {
         Err(error) => visit.trouble(&app, &error),
         Ok(frames) => {
             let onward = federation::onward(&app, &visit, parting, None).await;
-            signed_out(&app, visit.frame(&app, &[]), frames, onward)
+            signed_out(&app, &visit, visit.frame(&app, &[]), frames, onward)
         }
     }
 }
@@ -199,7 +199,7 @@ async fn overview(
     error: Option<AccountProblem>,
 ) -> Response {
     let visitor = &access.visitor;
-    let AccountView { sessions, apps, recovery_codes_left, totp } =
+    let AccountView { sessions, apps, accounts, recovery_codes_left, totp } =
         match app.service.account_view(visitor).await {
             Ok(view) => view,
             Err(error) => return visit.trouble(app, &error),
@@ -219,7 +219,10 @@ async fn overview(
         username: user.username.as_str().to_owned(),
         notice,
         error,
-        apps: apps.iter().map(|connected| entry(connected, &declared.catalogue, &language)).collect(),
+        apps: apps
+            .iter()
+            .map(|connected| entry(connected, &declared.catalogue, (&frame, &language), &accounts))
+            .collect(),
         sessions: sessions.iter().map(|session| session_entry(session, visitor.session.id)).collect(),
         second_factor: match confirmed_at {
             None => SecondFactorState::Off,
@@ -239,7 +242,7 @@ async fn overview(
         Some(AccountProblem::Wait { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    interaction::leading_upstream(app, Page::with_status(status, page).into_response())
+    interaction::leading_upstream(app, Page::with_status(status, page).into_response()).await
 }
 
 fn upstream_entry(account: &UpstreamAccount, language: &str) -> UpstreamEntry {
@@ -257,7 +260,8 @@ fn upstream_entry(account: &UpstreamAccount, language: &str) -> UpstreamEntry {
 fn entry(
     connected: &flows::account::ConnectedApp,
     catalogue: &::consent::Catalogue,
-    language: &str,
+    (frame, language): (&Frame, &str),
+    accounts: &[::consent::BankAccount],
 ) -> ConnectedApp {
     let consent = &connected.consent;
     let titles = catalogue.definitions(&consent.scope).filter(|scope| scope.audience.is_some());
@@ -266,6 +270,14 @@ fn entry(
         name: connected.name.clone(),
         homepage: connected.home.as_deref().and_then(WebLink::parse),
         items: titles.map(|scope| scope.text(&[language]).0.to_owned()).collect(),
+        details: consent
+            .details
+            .iter()
+            .filter_map(|detail| {
+                let kind = catalogue.detail_types().get(detail.kind())?;
+                Some(DetailItem::new(frame, kind, detail, accounts))
+            })
+            .collect(),
         personal: consent.scope.iter().filter_map(|scope| personal_kind(scope.as_str())).collect(),
         offline: consent.scope.contains("offline_access"),
         since: consent.granted_at,

@@ -3,8 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use consent::{ConsentAsk, ConsentGroup, ConsentItem};
-use flows::interaction::Interaction;
-use protocol::claims::{StandardClaims, claim_of_entry, claims_of_entry};
+use flows::interaction::{ConsentPage, Interaction};
+use protocol::{
+    authorization_details::MAX_DETAILS,
+    claims::{StandardClaims, claim_of_entry, claims_of_entry},
+    params::Params,
+};
 use serde_json::Value;
 use tokens::client::Client;
 use url::Url;
@@ -16,13 +20,14 @@ use crate::{
         interaction::{frame, leading_to_client},
     },
     pages::{
-        ClientCard, Consent, ConsentItem as Line, Duration, Page, PersonalData, PersonalKind, ResourceGroup,
-        Sensitivity, WebLink,
+        ClientCard, Consent, ConsentItem as Line, DetailItem, Duration, Frame, Page, PersonalData,
+        PersonalKind, ResourceGroup, Sensitivity, WebLink,
     },
 };
 
 /// Shows the question.
-pub(super) fn page(app: &App, visit: &Visit, interaction: &Interaction, ask: &ConsentAsk) -> Response {
+pub(super) fn page(app: &App, visit: &Visit, interaction: &Interaction, asked: &ConsentPage) -> Response {
+    let ask = &asked.ask;
     let (Some(validated), Some(visitor)) = (&interaction.validated, &interaction.visitor) else {
         return visit.not_found(app);
     };
@@ -40,6 +45,8 @@ pub(super) fn page(app: &App, visit: &Visit, interaction: &Interaction, ask: &Co
         client: card(app, client),
         signed_in_as: user.claims.name.clone().unwrap_or_else(|| user.username.as_str().to_owned()),
         groups: ask.groups().iter().filter_map(|group| resource_group(group, &language)).collect(),
+        details: details(app, &frame, asked),
+        unchosen: asked.unchosen,
         personal: personal(ask, &user.claims),
         duration: match ask.expiry(app.service.now(), lifetime(app, client)) {
             Some(end) => Duration::Until(end),
@@ -52,6 +59,36 @@ pub(super) fn page(app: &App, visit: &Visit, interaction: &Interaction, ask: &Co
         frame,
     };
     leading_to_client(Page::new(page).into_response(), interaction)
+}
+
+/// The accounts that were chosen on the page: for each detail, by its position.
+pub(super) fn chosen_accounts(params: &Params) -> Vec<Vec<String>> {
+    let mut chosen = vec![Vec::new(); MAX_DETAILS];
+    for name in params.names().filter(|name| !params.is_repeated(name)) {
+        let position = name.strip_prefix("accounts-").and_then(|rest| rest.split('-').next());
+        let position = position.and_then(|text| text.parse::<usize>().ok());
+        if let (Some(of), Some(id)) = (position.and_then(|at| chosen.get_mut(at)), params.get(name)) {
+            of.push(id.to_owned());
+        }
+    }
+    chosen
+}
+
+/// What exactly is asked, with the accounts to choose from; then what the app has already and keeps.
+fn details(app: &App, frame: &Frame, asked: &ConsentPage) -> Vec<DetailItem> {
+    let declared = app.service.declared();
+    let types = declared.catalogue.detail_types();
+    let ConsentPage { ask, accounts, .. } = asked;
+    let new = ask.details().iter().enumerate().filter_map(|(position, item)| {
+        let shown = DetailItem::new(frame, types.get(item.detail.kind())?, &item.detail, accounts);
+        let shown = if item.new { shown.choosing(position, &item.detail, accounts) } else { shown };
+        Some(DetailItem { new: item.new, ..shown })
+    });
+    let standing = ask
+        .standing_details()
+        .iter()
+        .filter_map(|detail| Some(DetailItem::new(frame, types.get(detail.kind())?, detail, accounts)));
+    new.chain(standing).collect()
 }
 
 fn is(item: &ConsentItem, scope: &str) -> bool {

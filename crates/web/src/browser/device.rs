@@ -62,6 +62,7 @@ pub async fn confirm(State(app): State<App>, visit: Visit, request: Request) -> 
     match app.service.confirm_code(&visit.context, &visit.cookies, typed, &csrf).await {
         Err(error) => visit.trouble(&app, &error),
         Ok(ConfirmedCode::Interact(id)) => see_other(&format!("/interaction/{id}")),
+        Ok(ConfirmedCode::Wait(seconds)) => visit.wait(&app, seconds),
         Ok(ConfirmedCode::Over) => visit.problem(&app, StatusCode::GONE, ProblemKind::Expired, None),
         Ok(ConfirmedCode::Forgery) => visit.problem(&app, StatusCode::FORBIDDEN, ProblemKind::Expired, None),
     }

@@ -23,7 +23,7 @@ use protocol::{
 
 use crate::{
     App,
-    browser::{Visit, consent, respond::authorization, select_account},
+    browser::{Visit, consent, logout::signed_out, respond::authorization, select_account},
     cookies,
     form::FormBody,
     headers::{FormTarget, UpstreamTargets},
@@ -45,7 +45,7 @@ pub async fn get(
     let problem = query.as_deref().and_then(|query| query.strip_prefix("upstream=")?.parse().ok());
     match app.service.show(&visit.context, id, &visit.cookies).await {
         Ok(Shown::SignIn(interaction)) => {
-            sign_in_page(&app, &visit, &interaction, problem.map(Failed::Upstream).as_ref())
+            sign_in_page(&app, &visit, &interaction, problem.map(Failed::Upstream).as_ref()).await
         }
         shown => render(&app, &visit, shown).await,
     }
@@ -55,11 +55,11 @@ pub async fn get(
 pub(super) async fn render(app: &App, visit: &Visit, shown: Result<Shown, FlowError>) -> Response {
     match shown {
         Err(error) => visit.trouble(app, &error),
-        Ok(Shown::SignIn(interaction)) => sign_in_page(app, visit, &interaction, None),
+        Ok(Shown::SignIn(interaction)) => sign_in_page(app, visit, &interaction, None).await,
         Ok(Shown::SelectAccount(interaction)) => select_account::page(app, visit, &interaction),
         Ok(Shown::SecondFactor(interaction)) => second_factor_page(app, visit, &interaction, None),
         Ok(Shown::Enrol(interaction, enrolment)) => enrol_page(app, visit, &interaction, &enrolment, None),
-        Ok(Shown::Consent(interaction, ask)) => consent::page(app, visit, &interaction, &ask),
+        Ok(Shown::Consent(interaction, asked)) => consent::page(app, visit, &interaction, &asked),
         Ok(Shown::Respond(response)) => authorization(app, visit, &response).await,
         Ok(Shown::Account) => see_other("/account"),
         Ok(Shown::Refused(refusal)) => visit.interaction_refused(app, &refusal),
@@ -98,7 +98,7 @@ pub async fn login(State(app): State<App>, posted: Posted) -> Response {
     let answer = app.service.sign_in(&visit.context, id, &visit.cookies, &csrf, (username, password)).await;
     match answer {
         Ok(CredentialAnswer::Again(interaction, refusal)) => {
-            sign_in_page(&app, &visit, &interaction, Some(&Failed::Password(username, refusal)))
+            sign_in_page(&app, &visit, &interaction, Some(&Failed::Password(username, refusal))).await
         }
         other => accepted_or(&app, &visit, id, other).await,
     }
@@ -138,7 +138,7 @@ async fn accepted_or(
         Err(error) => visit.trouble(app, &error),
         Ok(CredentialAnswer::Accepted(signed_in)) => go_on(app, id, Some(&signed_in)),
         Ok(CredentialAnswer::Elsewhere(shown)) => render(app, visit, Ok(*shown)).await,
-        Ok(CredentialAnswer::Again(interaction, _)) => sign_in_page(app, visit, &interaction, None),
+        Ok(CredentialAnswer::Again(interaction, _)) => sign_in_page(app, visit, &interaction, None).await,
     }
 }
 
@@ -192,7 +192,9 @@ pub async fn decide(State(app): State<App>, posted: Posted) -> Response {
     let Posted { visit, id, params, csrf } = posted;
     let (context, cookies) = (&visit.context, &visit.cookies);
     let shown = match params.get("decision") {
-        Some("allow") => app.service.allow(context, id, cookies, &csrf).await,
+        Some("allow") => {
+            app.service.allow(context, id, cookies, &csrf, &consent::chosen_accounts(&params)).await
+        }
         Some("deny") => app.service.deny(context, id, cookies, &csrf).await,
         _ => app.service.show(context, id, cookies).await,
     };
@@ -211,11 +213,11 @@ pub async fn switch(State(app): State<App>, posted: Posted) -> Response {
     let Posted { visit, id, csrf, .. } = posted;
     match app.service.switch_user(&visit.context, id, &visit.cookies, &csrf).await {
         Err(error) => visit.trouble(&app, &error),
-        Ok(Some(refusal)) => visit.interaction_refused(&app, &refusal),
-        Ok(None) => {
-            let mut response = go_on(&app, id, None);
-            cookies::end_session(&app, &mut response);
-            response
+        Ok(Err(refusal)) => visit.interaction_refused(&app, &refusal),
+        // Apps that want to be told in the browser are (FL-01), on the way to the sign-in page.
+        Ok(Ok(frames)) => {
+            let onward = Some(format!("/interaction/{id}"));
+            signed_out(&app, &visit, visit.frame(&app, &[]), frames, onward)
         }
     }
 }
@@ -257,7 +259,7 @@ enum Failed<'a> {
     Upstream(UpstreamProblem),
 }
 
-fn sign_in_page(
+async fn sign_in_page(
     app: &App,
     visit: &Visit,
     interaction: &Interaction,
@@ -299,7 +301,7 @@ fn sign_in_page(
         frame,
     };
     let response = leading_to_client(Page::with_status(status, page).into_response(), interaction);
-    let response = leading_upstream(app, response);
+    let response = leading_upstream(app, response).await;
     match failed {
         Some(Failed::Password(_, CredentialRefusal::Wait(wait))) => waiting(response, *wait),
         _ => response,
@@ -326,8 +328,8 @@ fn upstream_choices(
 }
 
 /// Lets the answer to a form lead to upstream providers (BCP-22).
-pub(super) fn leading_upstream(app: &App, mut response: Response) -> Response {
-    let origins: Vec<_> = app.service.upstreams().iter().flat_map(|provider| provider.origins()).collect();
+pub(super) async fn leading_upstream(app: &App, mut response: Response) -> Response {
+    let origins = app.service.upstream_origins().await;
     if !origins.is_empty() {
         response.extensions_mut().insert(UpstreamTargets(origins));
     }

@@ -30,8 +30,9 @@ pub async fn get(State(app): State<App>, visit: Visit, RawQuery(query): RawQuery
 /// POST (LO-01): by a client, or from our own confirmation page, which carries a token.
 pub async fn post(State(app): State<App>, visit: Visit, request: Request) -> Response {
     match FormBody::read(request, &app).await {
-        Ok(FormBody(params)) if visit.cookies.session.is_none() && params.get("csrf").is_none() => {
-            // A cross-site post carries no Lax cookie: come again with GET, which does.
+        Ok(FormBody(params)) if visit.cookies.session.is_none() => {
+            // A cross-site post carries no Lax cookie: come again with GET, which does. Whatever token it
+            // brings, it speaks for nobody, so it confirms nothing.
             see_other(&format!("/end-session?{}", params.to_query()))
         }
         Ok(FormBody(params)) => end(&app, &visit, &params).await,
@@ -66,18 +67,24 @@ async fn end(app: &App, visit: &Visit, params: &Params) -> Response {
             if let Some(source) = redirect.as_deref().and_then(RedirectUri::csp_source) {
                 response.extensions_mut().insert(FormTarget(source));
             }
-            interaction::leading_upstream(app, response)
+            interaction::leading_upstream(app, response).await
         }
         Ok(Logout::Done { redirect, frames }) => {
             let redirect = federation::onward(app, visit, parting, redirect).await;
-            signed_out(app, visit.frame(app, &request.ui_locales), frames, redirect)
+            signed_out(app, visit, visit.frame(app, &request.ui_locales), frames, redirect)
         }
     }
 }
 
 /// After the end of a session: to where the person goes on, past the page that tells apps of it where
 /// some want to be told so (FL-01).
-pub fn signed_out(app: &App, frame: Frame, frames: Vec<LogoutFrame>, onward: Option<String>) -> Response {
+pub fn signed_out(
+    app: &App,
+    visit: &Visit,
+    frame: Frame,
+    frames: Vec<LogoutFrame>,
+    onward: Option<String>,
+) -> Response {
     let onward = onward.unwrap_or_else(|| "/signed-out".to_owned());
     let mut response = if frames.is_empty() {
         see_other(&onward)
@@ -87,13 +94,18 @@ pub fn signed_out(app: &App, frame: Frame, frames: Vec<LogoutFrame>, onward: Opt
         response.extensions_mut().insert(FrameSources(sources));
         response
     };
-    cookies::end_session(app, &mut response);
+    // A request that came without the session's cookie, from within another site's page, takes none away.
+    if visit.cookies.session.is_some() {
+        cookies::end_session(app, &mut response);
+    }
     response
 }
 
 /// What the confirmation must carry on.
 fn fields(request: &EndSessionRequest) -> Vec<Field> {
+    let languages = (!request.ui_locales.is_empty()).then(|| request.ui_locales.join(" "));
     let members = [
+        ("ui_locales", &languages),
         ("id_token_hint", &request.id_token_hint),
         ("client_id", &request.client_id),
         ("post_logout_redirect_uri", &request.post_logout_redirect_uri),

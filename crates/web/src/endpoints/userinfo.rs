@@ -34,6 +34,7 @@ pub async fn userinfo(State(app): State<App>, Caller(context): Caller, request: 
     };
     let shown = match scheme {
         Scheme::Bearer => Shown::Bearer,
+        Scheme::Form => Shown::Form,
         Scheme::Dpop => Shown::Dpop { method: method.as_str() },
     };
     let response = match app.service.userinfo(&context, &token, shown).await {
@@ -50,11 +51,13 @@ pub async fn userinfo(State(app): State<App>, Caller(context): Caller, request: 
     with_nonce(&app, NonceOf::ResourceServer, response)
 }
 
-/// The scheme of the Authorization header.
+/// The scheme of the Authorization header, if the token came there.
 #[derive(Clone, Copy)]
 enum Scheme {
     Bearer,
     Dpop,
+    /// None: it came in a form body.
+    Form,
 }
 
 /// The token; more than one way at once is a malformed request (RFC 6750 §2).
@@ -68,7 +71,7 @@ async fn token(request: Request, app: &App) -> Result<Option<(Scheme, AccessToke
             return Err(malformed("a parameter is repeated"));
         }
         Ok(FormBody(params)) => {
-            params.get("access_token").map(|token| (Scheme::Bearer, AccessToken::new(token)))
+            params.get("access_token").map(|token| (Scheme::Form, AccessToken::new(token)))
         }
         // A post with the token in the header needs no body.
         Err(FormFault::MediaType) => None,
@@ -104,7 +107,9 @@ fn credentials(headers: &HeaderMap) -> Result<Option<(Scheme, AccessToken)>, Wir
 fn challenge(scheme: Scheme, error: WireError) -> Response {
     let (code, description) = (error.code, &error.description);
     let text = match scheme {
-        Scheme::Bearer => format!("Bearer error=\"{code}\", error_description=\"{description}\""),
+        Scheme::Bearer | Scheme::Form => {
+            format!("Bearer error=\"{code}\", error_description=\"{description}\"")
+        }
         Scheme::Dpop => {
             let algorithms = ALGORITHMS.map(Algorithm::as_str).join(" ");
             format!("DPoP error=\"{code}\", error_description=\"{description}\", algs=\"{algorithms}\"")

@@ -5,6 +5,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::consent::PersonalKind;
+use super::details::DetailItem;
 use super::frame::{Frame, WebLink};
 
 /// `GET /account`. Every form posts `csrf`; the password form `current_password` and `new_password`; the
@@ -51,6 +52,8 @@ pub struct ConnectedApp {
     pub homepage: Option<WebLink>,
     /// What it may do: the titles of the consented items.
     pub items: Vec<String>,
+    /// What exactly it may do (RFC 9396), payments of the past among it.
+    pub details: Vec<DetailItem>,
     /// What it knows about the customer.
     pub personal: Vec<PersonalKind>,
     /// Whether it may act while the customer is away.
@@ -220,6 +223,14 @@ impl Account {
             name: name.to_owned(),
             homepage: WebLink::parse(&format!("https://{}.example/", name.to_lowercase())),
             items: items.iter().map(ToString::to_string).collect(),
+            details: vec![DetailItem {
+                title: name.to_owned(),
+                description: String::new(),
+                facts: vec![(name.to_owned(), "EUR 1,234.50".to_owned())],
+                choice: None,
+                critical: true,
+                new: false,
+            }],
             personal: personal.to_vec(),
             offline: !items.is_empty(),
             since,

@@ -4,7 +4,10 @@
 use askama::Template;
 use chrono::{DateTime, Utc};
 
-use super::frame::{ClientCard, Frame};
+use super::{
+    details::DetailItem,
+    frame::{ClientCard, Frame},
+};
 
 /// The consent page. Posts `decision` = `allow` or `deny`, and `csrf`.
 #[derive(Clone, Template)]
@@ -24,6 +27,10 @@ pub struct Consent {
     pub signed_in_as: String,
     /// What the app may do, by resource server.
     pub groups: Vec<ResourceGroup>,
+    /// What exactly it may do (RFC 9396): each detail by itself.
+    pub details: Vec<DetailItem>,
+    /// Whether the page comes again because no account was chosen.
+    pub unchosen: bool,
     /// What the app will know about the customer.
     pub personal: Vec<PersonalData>,
     /// How long it lasts.
@@ -204,6 +211,8 @@ impl Consent {
                 name: "Accounts and payments".to_owned(),
                 items: vec![accounts, balances, payments],
             }],
+            details: vec![],
+            unchosen: false,
             personal: vec![
                 personal(
                     PersonalKind::Profile,
@@ -221,6 +230,43 @@ impl Consent {
         let unmarked = |mut consent: Self| {
             consent.groups.iter_mut().flat_map(|group| &mut group.items).for_each(|item| item.new = false);
             consent
+        };
+        let option = |name: &str| super::details::AccountOption {
+            value: name.to_owned(),
+            name: name.to_owned(),
+            number: "GB33 BUKB 2020 1555 5555 55".to_owned(),
+        };
+        let choice = |position: usize, several: bool, names: &[&str]| super::details::AccountField {
+            name: format!("accounts-{position}"),
+            several,
+            options: names.iter().map(|name| option(name)).collect(),
+        };
+        let detail = |title: &str, facts: &[(&str, &str)], choice, critical| DetailItem {
+            title: title.to_owned(),
+            description: String::new(),
+            facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            choice,
+            critical,
+            new: true,
+        };
+        let exact = Self {
+            details: vec![
+                detail(
+                    "Make a payment",
+                    &[("Amount", "EUR 1,234.50"), ("To", "Merchant A")],
+                    Some(choice(0, false, &["Everyday account", "Savings"])),
+                    true,
+                ),
+                detail(
+                    "See your accounts",
+                    &[("To do what", "See balances")],
+                    Some(choice(1, true, &["Everyday account", "Savings"])),
+                    false,
+                ),
+                detail(HOSTILE, &[(HOSTILE, HOSTILE)], Some(choice(2, true, &[HOSTILE])), true),
+            ],
+            unchosen: true,
+            ..base.clone()
         };
         vec![
             unmarked(base.clone()),
@@ -256,6 +302,7 @@ impl Consent {
                 return_host: HOSTILE.to_owned(),
                 ..base
             },
+            exact,
         ]
     }
 }

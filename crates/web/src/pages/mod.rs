@@ -16,6 +16,7 @@
 mod account;
 pub mod assets;
 mod consent;
+mod details;
 mod device;
 mod form_post;
 mod frame;
@@ -36,6 +37,7 @@ pub use account::{
     Account, AccountNotice, AccountProblem, ConnectedApp, SecondFactorState, SessionEntry, UpstreamEntry,
 };
 pub use consent::{Consent, ConsentItem, Duration, PersonalData, PersonalKind, ResourceGroup, Sensitivity};
+pub use details::{AccountField, AccountOption, DetailItem};
 pub use device::{CodeEntryProblem, ConfirmCode, DeviceDone, EnterCode};
 pub use form_post::FormPost;
 pub use frame::{AskingApp, ClientCard, Field, Frame, WebLink};

@@ -1,4 +1,7 @@
 //! A bank small enough to read: an issuer that signs RS256, and an account API. And a visitor with a cookie jar.
+//! What the bank asks of an app with keys is in [`fapi`].
+
+pub mod fapi;
 
 use std::{
     collections::HashMap,
@@ -8,12 +11,12 @@ use std::{
 use axum::{
     Form, Json, Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use chrono::Utc;
-use fintech_app::{Brand, Config};
+use fintech_app::{Brand, Config, Keys};
 use josekit::{
     jwk::Jwk,
     jws::{JwsHeader, RS256, serialize_compact},
@@ -37,6 +40,7 @@ struct Code {
 
 #[derive(Default)]
 struct Inner {
+    fapi: fapi::Seen,
     keys: Vec<Jwk>,
     published: usize,
     codes: HashMap<String, Code>,
@@ -70,10 +74,12 @@ impl StubBank {
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
             .route("/jwks", get(jwks))
+            .route("/par", post(fapi::push))
             .route("/token", post(token))
             .route("/userinfo", get(userinfo))
             .route("/revoke", post(revoke))
             .route("/accounts", get(accounts))
+            .route("/payments", post(pay))
             .route("/accounts/{id}/balances", get(balances))
             .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -81,6 +87,7 @@ impl StubBank {
 
     /// What the bank's redirect back looks like once the customer has said yes.
     pub fn approve(&self, request: &str) -> String {
+        let request = &self.pushed(request);
         let code = format!("code-{}", parameter(request, "state"));
         self.inner.lock().unwrap().codes.insert(
             code.clone(),
@@ -92,6 +99,11 @@ impl StubBank {
         );
         let back = parameter(request, "redirect_uri");
         format!("{back}?code={code}&state={}&iss={}", parameter(request, "state"), self.issuer)
+    }
+
+    /// What was asked, in full: the reference that the browser carries stands for a pushed request.
+    pub fn pushed(&self, request: &str) -> String {
+        self.inner.lock().unwrap().fapi.request(request)
     }
 
     pub fn withdraw(&self) {
@@ -133,7 +145,8 @@ impl StubBank {
         let access =
             json!({ "sub": "alice", "client_id": client, "roles": ["account-viewer"], "n": inner.refresh });
         Json(json!({
-            "access_token": sign(inner.keys.last().unwrap(), "at+jwt", &access), "token_type": "Bearer", "expires_in": 300,
+            "access_token": sign(inner.keys.last().unwrap(), "at+jwt", &access), "expires_in": 300,
+            "token_type": if client == "ledgerline" { inner.fapi.token_type() } else { "Bearer" },
             "refresh_token": format!("refresh-{}", inner.refresh), "id_token": self.id_token(inner, client, nonce),
             "scope": "openid profile accounts:read balances:read offline_access payments:write",
         }))
@@ -163,7 +176,7 @@ async fn metadata(State(bank): State<StubBank>) -> Json<Value> {
     let at = |path: &str| format!("{}{path}", bank.issuer);
     Json(json!({
         "issuer": bank.issuer, "authorization_endpoint": at("/authorize"), "token_endpoint": at("/token"),
-        "jwks_uri": at("/jwks"), "userinfo_endpoint": at("/userinfo"), "revocation_endpoint": at("/revoke"),
+        "jwks_uri": at("/jwks"), "pushed_authorization_request_endpoint": at("/par"), "userinfo_endpoint": at("/userinfo"), "revocation_endpoint": at("/revoke"),
         "end_session_endpoint": at("/end-session"), "response_types_supported": ["code"],
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "authorization_response_iss_parameter_supported": true,
@@ -184,12 +197,11 @@ fn refused(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }
 
-/// Basic for the confidential app (`ledgerline:s:1`, form-encoded), the bare name for the public one.
-fn client_of(headers: &HeaderMap, form: &HashMap<String, String>) -> Option<String> {
-    match headers.get(header::AUTHORIZATION) {
-        Some(basic) => (basic == "Basic bGVkZ2VybGluZTpzJTNBMQ==").then(|| "ledgerline".into()),
-        None => form.get("client_id").filter(|id| *id == "pocketwise").cloned(),
-    }
+/// An assertion from the app with keys, the bare name from the public one.
+fn client_of(issuer: &str, inner: &mut Inner, form: &HashMap<String, String>) -> Option<String> {
+    let id = form.get("client_id")?;
+    let known = if id == "ledgerline" { inner.fapi.authenticates(issuer, form) } else { id == "pocketwise" };
+    known.then(|| id.clone())
 }
 
 async fn token(
@@ -197,10 +209,15 @@ async fn token(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
-    let Some(client) = client_of(&headers, &form) else {
+    let mut inner = bank.inner.lock().unwrap();
+    let Some(client) = client_of(&bank.issuer, &mut inner, &form) else {
         return refused(StatusCode::UNAUTHORIZED, "invalid_client");
     };
-    let mut inner = bank.inner.lock().unwrap();
+    if client == "ledgerline"
+        && let Err(refused) = inner.fapi.proves(&headers, "POST", &format!("{}/token", bank.issuer), None)
+    {
+        return refused;
+    }
     let invalid = refused(StatusCode::BAD_REQUEST, "invalid_grant");
     if form["grant_type"] == "refresh_token" {
         let current = format!("refresh-{}", inner.refresh);
@@ -220,27 +237,42 @@ async fn token(
     bank.tokens(&mut inner, &client, Some(&code.nonce))
 }
 
-async fn userinfo() -> Json<Value> {
-    Json(json!({ "sub": "alice", "name": "Alice Example" }))
+async fn userinfo(State(bank): State<StubBank>, uri: Uri, headers: HeaderMap) -> Response {
+    match bank.presents("GET", &headers, &uri) {
+        Ok(()) => Json(json!({ "sub": "alice", "name": "Alice Example" })).into_response(),
+        Err(refused) => refused,
+    }
 }
 
-async fn revoke(
-    State(bank): State<StubBank>,
-    headers: HeaderMap,
-    Form(form): Form<HashMap<String, String>>,
-) -> StatusCode {
-    let known = client_of(&headers, &form).is_some() && form["token"].starts_with("refresh-");
-    bank.inner.lock().unwrap().revoked = known;
+async fn revoke(State(bank): State<StubBank>, Form(form): Form<HashMap<String, String>>) -> StatusCode {
+    let mut inner = bank.inner.lock().unwrap();
+    let known = client_of(&bank.issuer, &mut inner, &form).is_some() && form["token"].starts_with("refresh-");
+    inner.revoked = known;
     if known { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
 }
 
-async fn accounts(State(bank): State<StubBank>) -> Response {
+async fn accounts(State(bank): State<StubBank>, uri: Uri, headers: HeaderMap) -> Response {
+    if let Err(refused) = bank.presents("GET", &headers, &uri) {
+        return refused;
+    }
     if bank.inner.lock().unwrap().withdrawn {
         return refused(StatusCode::UNAUTHORIZED, "invalid_token");
     }
-    let account =
-        json!({ "account_id": "a-1", "name": "Everyday account", "kind": "current", "number": "•••• 1" });
+    let account = json!({ "account_id": "a-1", "name": "Everyday account", "kind": "current", "number": "•••• 1", "iban": "DE1" });
     Json(json!({ "accounts": [account] })).into_response()
+}
+
+async fn pay(
+    State(bank): State<StubBank>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(mut order): Json<Value>,
+) -> Response {
+    if let Err(refused) = bank.presents("POST", &headers, &uri) {
+        return refused;
+    }
+    order["payment_id"] = "pay-1".into();
+    (StatusCode::CREATED, Json(order)).into_response()
 }
 
 async fn balances() -> Json<Value> {
@@ -259,13 +291,15 @@ impl Visitor {
     pub async fn of(bank: &StubBank) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let keys = Arc::new(Keys::draw().unwrap());
+        bank.inner.lock().unwrap().fapi.register(&keys.jwks());
         let config = Config {
             issuer: bank.issuer.clone(),
             bank_name: "Stub Bank".into(),
             bank_account_url: None,
             bank_api: bank.issuer.parse().unwrap(),
             public_url: base.parse().unwrap(),
-            brands: vec![Brand::ledgerline("s:1"), Brand::pocketwise()],
+            brands: vec![Brand::ledgerline(keys), Brand::pocketwise()],
         };
         tokio::spawn(fintech_app::serve(config, listener, std::future::pending()));
         let jar = Arc::new(Jar::default());

@@ -9,6 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::front::Front;
 
+/// Where people sign in: not where the issuer is.
+pub const LOGIN_ORIGIN: &str = "https://login.forger.example";
+
 type Forgery = Box<dyn FnOnce(&mut Value) -> Option<String> + Send>;
 
 struct Shared {
@@ -18,6 +21,8 @@ struct Shared {
     now: Mutex<i64>,
     forgery: Mutex<Option<Forgery>>,
     redeemed: Mutex<usize>,
+    /// Whether the code says which nonce the ID token has.
+    repeats: Mutex<bool>,
 }
 
 /// The provider.
@@ -47,9 +52,10 @@ impl Forger {
             now: Mutex::default(),
             forgery: Mutex::default(),
             redeemed: Mutex::default(),
+            repeats: Mutex::default(),
         });
         let metadata = json!({
-            "issuer": issuer, "authorization_endpoint": format!("{issuer}/go"),
+            "issuer": issuer, "authorization_endpoint": format!("{LOGIN_ORIGIN}/go"),
             "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/jwks"),
             "response_types_supported": ["code"], "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
@@ -81,6 +87,12 @@ impl Forger {
         *self.shared.forgery.lock().unwrap() = Some(Box::new(forgery));
     }
 
+    /// From now on every code is the nonce of the ID token, made at this time, which nothing else changes.
+    pub fn repeat_nonces(&self, now: i64) {
+        *self.shared.now.lock().unwrap() = now;
+        *self.shared.repeats.lock().unwrap() = true;
+    }
+
     /// How often a code came to its token endpoint.
     pub fn redeemed(&self) -> usize {
         *self.shared.redeemed.lock().unwrap()
@@ -91,9 +103,13 @@ async fn token(State(shared): State<Arc<Shared>>, Form(fields): Form<Vec<(String
     *shared.redeemed.lock().unwrap() += 1;
     assert!(fields.iter().any(|(name, _)| name == "code_verifier"));
     let now = *shared.now.lock().unwrap();
+    let nonce = match *shared.repeats.lock().unwrap() {
+        true => fields.iter().find(|(name, _)| name == "code").unwrap().1.clone(),
+        false => shared.nonce.lock().unwrap().clone(),
+    };
     let mut claims = json!({
         "iss": shared.issuer, "sub": "mallory", "aud": "south", "iat": now, "exp": now + 300, "auth_time": now,
-        "nonce": *shared.nonce.lock().unwrap(), "email": "alice@bank.example", "email_verified": true,
+        "nonce": nonce, "email": "alice@bank.example", "email_verified": true,
         "preferred_username": "alice",
     });
     let forgery = shared.forgery.lock().unwrap().take();

@@ -28,7 +28,7 @@ async fn is_signed_in(browser: &Browser, banks: &Banks) -> bool {
 }
 
 #[tokio::test]
-async fn lo_01_signing_out_here_signs_out_there() {
+async fn signing_out_here_signs_out_there() {
     for engine in ENGINES {
         let banks = Banks::open(engine, |config| config.just_in_time = true).await;
         let (browser, there, page) = signed_in(&banks).await;
@@ -77,7 +77,7 @@ async fn subject(banks: &Banks) -> String {
 }
 
 #[tokio::test]
-async fn bl_01_a_logout_token_of_the_provider_ends_its_sessions() {
+async fn a_logout_token_of_the_provider_ends_its_sessions() {
     for engine in ENGINES {
         let banks = Banks::open(engine, |config| config.just_in_time = true).await;
         let (browser, ..) = signed_in(&banks).await;
@@ -98,7 +98,7 @@ async fn bl_01_a_logout_token_of_the_provider_ends_its_sessions() {
 }
 
 #[tokio::test]
-async fn bl_02_other_logout_tokens_are_refused() {
+async fn other_logout_tokens_are_refused() {
     let banks = Banks::open(Engine::Sqlite, |config| config.just_in_time = true).await;
     let (browser, ..) = signed_in(&banks).await;
     let subject = subject(&banks).await;
@@ -138,7 +138,7 @@ async fn bl_02_other_logout_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn bl_04_a_logout_at_the_provider_reaches_us() {
+async fn bl_02_a_logout_at_the_provider_reaches_us() {
     let banks = Banks::open(Engine::Sqlite, |config| config.just_in_time = true).await;
     let (browser, there, _) = signed_in(&banks).await;
     let page = there.open(banks.north.url("/account")).await;

@@ -85,10 +85,15 @@ async fn a_linked_account_signs_its_owner_in() {
         assert!(page.has("link-north") && page.text().contains("Nothing was connected"), "{}", page.text());
         assert_eq!(banks.audited(EventKind::UpstreamLinkRefused).await, 1);
 
-        // Disconnected, it opens nothing any more.
+        // Disconnected, it opens nothing any more, and what it opened elsewhere is closed.
+        let (elsewhere, there) = (banks.browser(), banks.browser());
+        banks.arrive(&elsewhere, &there, &mut alice, &banks.south.url("/account")).await;
+        assert!(elsewhere.open(banks.south.url("/account")).await.has("unlink-north"));
         let page = browser.open(banks.south.url("/account")).await;
         let page = browser.submit(&page, "unlink-north", &[]).await;
         assert!(page.has("link-north"), "{} {}", page.url, page.text());
+        assert!(browser.open(banks.south.url("/account")).await.has("link-north"), "the one at hand goes on");
+        assert!(elsewhere.open(banks.south.url("/account")).await.has("login-submit"));
         let (browser, there) = (banks.browser(), banks.browser());
         let page = banks.arrive(&browser, &there, &mut alice, &attempt.url()).await;
         assert!(problem(&page).contains("not connected"));
@@ -129,7 +134,7 @@ async fn a_disabled_user_stays_out() {
 }
 
 #[tokio::test]
-async fn oc_29_two_factors_there_count_here_by_the_table_only() {
+async fn two_factors_there_count_here_by_the_table_only() {
     for (known, expected) in [(true, "urn:openbanking:psd2:sca"), (false, "urn:openbanking:psd2:ca")] {
         let banks = Banks::open(Engine::Sqlite, |config| {
             config.just_in_time = true;
@@ -154,7 +159,7 @@ async fn oc_29_two_factors_there_count_here_by_the_table_only() {
 }
 
 #[tokio::test]
-async fn oc_29_a_second_factor_of_our_own_is_asked_where_theirs_is_not_enough() {
+async fn a_second_factor_of_our_own_is_asked_where_theirs_is_not_enough() {
     let banks = Banks::open(Engine::Sqlite, |config| config.just_in_time = true).await;
     let (browser, there) = (banks.browser(), banks.browser());
     let mut bob = banks.north.person("bob");

@@ -164,7 +164,9 @@ fn ms_05_with_response_signing_on_no_answer_is_unsigned() {
     let registered = |modes: &[ResponseMode]| rules(|m| m.response_modes = Some(modes.to_vec()));
     let mut financial: ClientRecord = record();
     financial.metadata.token_endpoint_auth_method = Some(AuthMethod::PrivateKeyJwt);
-    financial.metadata.jwks = Some(encryption_key());
+    let mut keys = encryption_key();
+    keys["keys"][0].as_object_mut().unwrap().remove("use");
+    financial.metadata.jwks = Some(keys);
     financial.settings.profile = Some(Profile::Fapi2MessageSigning);
     let financial = Client::parse(&financial).unwrap().responses;
     assert_eq!(financial.signing, Algorithm::Es256, "F2-34");

@@ -30,7 +30,8 @@ fn hybrid(change: impl FnOnce(&mut AuthorizationRequest)) -> (ValidatedAuthoriza
 
 fn beside_code(change: impl FnOnce(&mut AuthorizationRequest)) -> Option<Value> {
     let (validated, issued) = hybrid(change);
-    let token = mint().id_token_beside(&issued, &validated, now()).unwrap()?.sealed(None).unwrap();
+    let token =
+        mint().id_token_beside(&issued, &validated, &Map::new(), now()).unwrap()?.sealed(None).unwrap();
     Some(says(verify_id_token_hint(&token, keyring().verification_keys(), ISSUER).unwrap()))
 }
 
