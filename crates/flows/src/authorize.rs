@@ -35,7 +35,7 @@ use crate::{
     error::{FlowError, Result},
     random::Draw,
     service::Service,
-    visitor::Cookies,
+    visitor::{Cookies, Facts},
 };
 
 /// What becomes of an authorization request.
@@ -132,27 +132,27 @@ impl Service {
             Some(fault) => Err(fault),
             None => self.validate(params, client.clone(), redirect.clone(), &declared),
         };
-        self.proceed(context, validated, (&client, redirect), cookies).await
-    }
-
-    /// What becomes of a request that was checked: its answer, or an interaction.
-    pub(crate) async fn proceed(
-        &self,
-        context: &RequestContext,
-        validated: std::result::Result<ValidatedAuthorization, AuthorizationFault>,
-        (client, redirect): (&Arc<Client>, VerifiedRedirect),
-        cookies: &Cookies,
-    ) -> Result<Authorization> {
-        let declared = self.declared();
         let validated = match validated {
             Ok(validated) => validated,
             Err(fault) => {
-                let response = self.refuse(context, client, redirect, fault.into(), None).await?;
+                let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
                 return Ok(Authorization::Respond(response));
             }
         };
-        let now = self.now();
         let facts = self.facts(cookies, Some(&client.id)).await?;
+        self.proceed(context, validated, redirect, facts, cookies).await
+    }
+
+    /// What becomes of a request that holds: its answer, or an interaction.
+    pub(crate) async fn proceed(
+        &self,
+        context: &RequestContext,
+        validated: ValidatedAuthorization,
+        redirect: VerifiedRedirect,
+        facts: Facts,
+        cookies: &Cookies,
+    ) -> Result<Authorization> {
+        let (declared, now) = (self.declared(), self.now());
         match next_step(&validated, &facts.situation(now), &self.step_policy(&declared)?, now) {
             Step::Issue { authentication, consent } => {
                 let response = self.issue(context, &validated, &authentication, consent, None).await?;
@@ -165,6 +165,7 @@ impl Service {
             Step::Refuse(refusal) => {
                 let user = facts.visitor.map(|visitor| visitor.user.id);
                 self.spend_pushed(&validated).await?;
+                let client = validated.client();
                 let response = self.refuse(context, client, redirect, refusal.into(), user).await?;
                 Ok(Authorization::Respond(response))
             }

@@ -1,10 +1,15 @@
 //! Client authentication for the endpoints that need it (RFC 6749 §2.3).
 
+use std::sync::Arc;
+
 use audit::EventKind;
-use jose::KeySet;
+use jose::{KeySet, Mark};
 use protocol::{ClientId, params::Params};
-use tokens::client_auth::{
-    Authenticated, AuthenticatedClient, Called, ClientAuthFault, Presented, PresentedFault, authenticate,
+use tokens::{
+    client::Client,
+    client_auth::{
+        Authenticated, AuthenticatedClient, Called, ClientAuthFault, Presented, PresentedFault, authenticate,
+    },
 };
 
 use crate::{context::RequestContext, error::Result, evidence::client_reason, service::Service};
@@ -35,13 +40,33 @@ pub struct Unauthenticated {
 pub type ClientGate<'a> = &'a (dyn Fn(&ClientId) -> std::result::Result<(), u64> + Sync);
 
 /// Asks the gate, if the client has credentials.
-pub(crate) fn admitted(client: &AuthenticatedClient, gate: ClientGate<'_>) -> std::result::Result<(), u64> {
-    let client = client.client();
+pub(crate) fn admitted(client: &Client, gate: ClientGate<'_>) -> std::result::Result<(), u64> {
     if client.is_public() { Ok(()) } else { gate(&client.id) }
 }
 
+/// A client whose credentials hold. An assertion still has to be seen for the first time, which endpoints
+/// that write something for the client ask together with that write.
+#[derive(Debug)]
+pub(crate) struct Recognised {
+    authenticated: Authenticated,
+    used_header: bool,
+}
+
+impl Recognised {
+    /// See [`Authenticated::claimed`].
+    pub(crate) fn claimed(&self) -> &Arc<Client> {
+        self.authenticated.claimed()
+    }
+
+    /// See [`Authenticated::mark`].
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        self.authenticated.mark()
+    }
+}
+
 impl Service {
-    /// Authenticates the client of a request, by what it sends or by the certificate of its connection. A signed assertion is used up by it (OC-24).
+    /// Authenticates the client of a request, by what it sends or by the certificate of its connection. A
+    /// signed assertion is used up by it (OC-24).
     ///
     /// # Errors
     /// [`FlowError`](crate::FlowError).
@@ -52,6 +77,64 @@ impl Service {
         body: &Params,
         endpoint: &str,
     ) -> Result<std::result::Result<AuthenticatedClient, Unauthenticated>> {
+        match self.recognise_client(context, authorization, body, endpoint).await? {
+            Ok(recognised) => self.confirm_alone(context, recognised).await,
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Uses up the assertion, if there is one, and nothing else.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub(crate) async fn confirm_alone(
+        &self,
+        context: &RequestContext,
+        recognised: Recognised,
+    ) -> Result<std::result::Result<AuthenticatedClient, Unauthenticated>> {
+        let rows = match recognised.mark() {
+            Some(mark) => self.0.store.mark_once(&mark).await?,
+            None => 0,
+        };
+        self.confirm_client(context, recognised, rows).await
+    }
+
+    /// The client, if the store inserted one row for the assertion that it showed.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub(crate) async fn confirm_client(
+        &self,
+        context: &RequestContext,
+        recognised: Recognised,
+        rows: u64,
+    ) -> Result<std::result::Result<AuthenticatedClient, Unauthenticated>> {
+        let Recognised { authenticated, used_header } = recognised;
+        let known = authenticated.claimed().id.clone();
+        match authenticated.confirm(rows) {
+            Ok(client) => {
+                self.note_use(&client.client().id).await?;
+                Ok(Ok(client))
+            }
+            Err(fault) => {
+                let refusal = ClientRefusal::from(fault);
+                self.client_failed(context, Some(known), &refusal).await?;
+                Ok(Err(Unauthenticated { refusal, used_header }))
+            }
+        }
+    }
+
+    /// Holds the credentials of a request against what its client registered.
+    ///
+    /// # Errors
+    /// [`FlowError`](crate::FlowError).
+    pub(crate) async fn recognise_client(
+        &self,
+        context: &RequestContext,
+        authorization: Option<&str>,
+        body: &Params,
+        endpoint: &str,
+    ) -> Result<std::result::Result<Recognised, Unauthenticated>> {
         let used_header = authorization.is_some();
         let refuse = |refusal| Unauthenticated { refusal, used_header };
         let presented = match Presented::parse(authorization, body) {
@@ -81,20 +164,8 @@ impl Service {
         {
             checked = check(Some(&keys));
         }
-        let authenticated = match checked {
-            Ok(Authenticated::Done(client)) => Ok(client),
-            Ok(Authenticated::Assertion(proof)) => {
-                let store = &self.0.store;
-                let rows = store.mark_once("client_assertion", &proof.digest(), proof.expires_at()).await?;
-                proof.confirm(rows)
-            }
-            Err(fault) => Err(fault),
-        };
-        match authenticated {
-            Ok(client) => {
-                self.note_use(&client.client().id).await?;
-                Ok(Ok(client))
-            }
+        match checked {
+            Ok(authenticated) => Ok(Ok(Recognised { authenticated, used_header })),
             Err(fault) => {
                 let refusal = ClientRefusal::from(fault);
                 self.client_failed(context, known, &refusal).await?;

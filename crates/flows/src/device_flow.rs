@@ -142,7 +142,7 @@ impl Service {
             Ok(client) => client,
             Err(refusal) => return Ok(Err(DeviceRefusal::Client(refusal))),
         };
-        if let Err(seconds) = admitted(&client, gate) {
+        if let Err(seconds) = admitted(client.client(), gate) {
             return Ok(Err(DeviceRefusal::Limited(seconds)));
         }
         let id = client.client().id.clone();

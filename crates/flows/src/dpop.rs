@@ -94,16 +94,24 @@ impl Service {
         }
     }
 
-    /// The key that a request shows, if it shows one. A proof is used up by this; one that is refused is
-    /// not.
-    pub(crate) async fn dpop(
+    /// The key of a proof, which is used up by this.
+    pub(crate) async fn used_up(
+        &self,
+        proof: Unreplayed<VerifiedDpop>,
+    ) -> Result<std::result::Result<VerifiedDpop, DpopRefusal>> {
+        let rows = self.0.store.mark_once(&proof.mark()).await?;
+        Ok(proof.confirm(rows).map_err(Into::into))
+    }
+
+    /// The proof that comes with a request, if one comes: it holds, if it is seen for the first time.
+    pub(crate) fn unreplayed_dpop(
         &self,
         context: &RequestContext,
         at: DpopAt<'_>,
-    ) -> Result<std::result::Result<Option<VerifiedDpop>, DpopRefusal>> {
+    ) -> std::result::Result<Option<Unreplayed<VerifiedDpop>>, DpopRefusal> {
         let proof = match &context.dpop {
-            DpopHeader::Absent => return Ok(Ok(None)),
-            DpopHeader::Unreadable => return Ok(Err(DpopRefusal::Unreadable)),
+            DpopHeader::Absent => return Ok(None),
+            DpopHeader::Unreadable => return Err(DpopRefusal::Unreadable),
             DpopHeader::One(proof) => proof,
         };
         let proof = match self.verified(proof, &self.0.policies.issuer, at) {
@@ -114,12 +122,7 @@ impl Service {
             },
             verified => verified,
         };
-        let proof = match proof {
-            Ok(proof) => proof,
-            Err(fault) => return Ok(Err(fault.into())),
-        };
-        let rows = self.0.store.mark_once("dpop", &proof.digest(), proof.expires_at()).await?;
-        Ok(proof.confirm(rows).map(Some).map_err(Into::into))
+        Ok(Some(proof?))
     }
 
     fn verified(

@@ -31,9 +31,6 @@ use crate::{
     token::{Answer, response},
 };
 
-/// Under which marks of used assertions are kept.
-const MARK: &str = "assertion-grant";
-
 type Judged<T> = std::result::Result<T, AssertionGrantRefusal>;
 
 impl Service {
@@ -136,7 +133,7 @@ impl Service {
             Err(refusal) => return Ok(Err(refusal)),
         };
         // Used up from here on, whatever else is wrong with the request.
-        let marked = self.0.store.mark_once(MARK, &proof.digest(), proof.expires_at()).await?;
+        let marked = self.0.store.mark_once(&proof.mark()).await?;
         let Ok(person) = proof.confirm(marked) else { return Ok(Err(AssertionGrantRefusal::Replayed)) };
         let user = match issuer.rule.subject {
             SubjectMapping::Username => match person.subject.parse() {

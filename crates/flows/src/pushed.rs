@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use audit::EventKind;
-use jose::digest::Digest;
+use jose::digest::{Digest, sha256};
 use protocol::{
     authorization::{AuthorizationRequest, REFERENCE_PREFIX},
     params::Params,
@@ -84,44 +84,56 @@ impl Service {
         if let Some(name) = body.repeated() {
             return self.push_refused(context, None, PushRefusal::Repeated(name.to_owned())).await;
         }
-        let client = match self.authenticate_client(context, authorization, body, "/par").await? {
-            Ok(client) => client,
+        let recognised = match self.recognise_client(context, authorization, body, "/par").await? {
+            Ok(recognised) => recognised,
             Err(refusal) => return Ok(Err(PushRefusal::Client(refusal))),
         };
-        // Not audited: a flood must not become a flood of rows.
-        if let Err(seconds) = admitted(&client, gate) {
+        // Not audited: a flood must not become a flood of rows. Asked before the assertion is used up,
+        // because that is a write: whoever has a signed one has more than a name.
+        if let Err(seconds) = admitted(recognised.claimed(), gate) {
             return Ok(Err(PushRefusal::Limited(seconds)));
         }
-        match self.checked_push(context, &client, body).await? {
-            Err(refusal) => self.push_refused(context, Some(&client), refusal).await,
-            Ok(request) => {
-                let policies = &self.0.policies;
-                let lifetime = policies.protection.pushed_request_lifetime;
-                let lifetimes = (lifetime, policies.interaction_lifetime);
-                let id = &client.client().id;
-                let (reference, record) = push(id, request, self.entropy(), lifetimes, self.now());
-                self.0.store.push_request(&record).await?;
-                let request_uri = format!("{REFERENCE_PREFIX}{}", reference.expose());
-                Ok(Ok(Pushed { request_uri, expires_in: lifetime.num_seconds() }))
+        let request = match self.checked_push(context, recognised.claimed(), body).await? {
+            Ok(request) => request,
+            Err(refusal) => {
+                return match self.confirm_alone(context, recognised).await? {
+                    Ok(client) => self.push_refused(context, Some(&client), refusal).await,
+                    Err(replayed) => Ok(Err(PushRefusal::Client(replayed))),
+                };
             }
-        }
+        };
+        let policies = &self.0.policies;
+        let lifetime = policies.protection.pushed_request_lifetime;
+        let lifetimes = (lifetime, policies.interaction_lifetime);
+        let id = &recognised.claimed().id;
+        let (reference, record) = push(id, request, self.entropy(), lifetimes, self.now());
+        // Stored only if the assertion was not seen before.
+        let rows = self.0.store.push_request(&record, recognised.mark().as_ref()).await?;
+        Ok(self.confirm_client(context, recognised, rows).await?.map_err(PushRefusal::Client).map(|_| {
+            let request_uri = format!("{REFERENCE_PREFIX}{}", reference.expose());
+            Pushed { request_uri, expires_in: lifetime.num_seconds() }
+        }))
     }
 
     /// The request, if it would pass at the authorization endpoint.
     async fn checked_push(
         &self,
         context: &RequestContext,
-        client: &AuthenticatedClient,
+        client: &Arc<Client>,
         body: &Params,
     ) -> Result<std::result::Result<AuthorizationRequest, PushRefusal>> {
         if body.get("request_uri").is_some() {
             return Ok(Err(PushRefusal::RequestUri));
         }
-        let proof = match self.dpop(context, DpopAt::authorization_server("POST", "/par")).await? {
-            Ok(proof) => proof.map(|proof| proof.thumbprint().to_string()),
+        let proof = match self.unreplayed_dpop(context, DpopAt::authorization_server("POST", "/par")) {
+            Ok(None) => None,
+            Ok(Some(proof)) => match self.used_up(proof).await? {
+                Ok(proof) => Some(proof.thumbprint().to_string()),
+                Err(refusal) => return Ok(Err(refusal.into())),
+            },
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let client = client.shared();
+        let client = Arc::clone(client);
         let params = match self.effective_parameters(&client, body).await {
             Ok(params) => params,
             Err(refusal) => return Ok(Err(AuthorizationFault::from(refusal).into())),
@@ -155,7 +167,9 @@ impl Service {
         digest: &Digest,
         cookies: &Cookies,
     ) -> Result<Authorization> {
-        let found = self.0.store.pushed_request(digest).await?;
+        let session = cookies.session.as_ref().map(|cookie| sha256(cookie.expose()));
+        let found = self.0.store.pushed_with_visit(digest, session.as_ref()).await?;
+        let (found, visit) = found.unzip();
         let request = match redeem_reference(found, &client.id, self.now()) {
             Ok(request) => request,
             Err(fault) => {
@@ -168,13 +182,17 @@ impl Service {
         };
         let declared = self.declared();
         let validated = self.revalidate(request, client.clone(), redirect.clone(), &declared);
-        if let Err(fault) = validated {
-            // Changed since it was pushed; that is its answer.
-            self.0.store.consume_pushed(digest, self.now()).await?;
-            let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
-            return Ok(Authorization::Respond(response));
-        }
-        self.proceed(context, validated, (&client, redirect), cookies).await
+        let validated = match validated {
+            Ok(validated) => validated,
+            Err(fault) => {
+                // Changed since it was pushed; that is its answer.
+                self.0.store.consume_pushed(digest, self.now()).await?;
+                let response = self.refuse(context, &client, redirect, fault.into(), None).await?;
+                return Ok(Authorization::Respond(response));
+            }
+        };
+        let facts = self.received(visit.flatten()).await?;
+        self.proceed(context, validated, redirect, facts, cookies).await
     }
 
     async fn push_refused(

@@ -54,7 +54,7 @@ impl Service {
             Ok(client) => client,
             Err(refusal) => return Ok(Err(RevocationRefusal::Client(refusal))),
         };
-        if let Err(seconds) = admitted(&client, gate) {
+        if let Err(seconds) = admitted(client.client(), gate) {
             return Ok(Err(RevocationRefusal::Limited(seconds)));
         }
         let request = match parsed {

@@ -5,7 +5,7 @@
 
 use audit::EventKind;
 use chrono::{DateTime, Utc};
-use jose::digest::sha256;
+use jose::{Unreplayed, VerifiedDpop, digest::sha256};
 use protocol::{
     GrantId, TokenId,
     params::Params,
@@ -30,7 +30,7 @@ use tokens::{
 };
 
 use crate::{
-    client_auth::{ClientGate, Unauthenticated, admitted},
+    client_auth::{ClientGate, Recognised, Unauthenticated, admitted},
     context::RequestContext,
     deliver::Undeliverable,
     dpop::{DpopAt, DpopRefusal},
@@ -83,6 +83,9 @@ pub enum TokenRefusal {
     Assertion(#[from] AssertionGrantRefusal),
 }
 
+/// The key of the proof that came with a request, if one came.
+type ShownKey = std::result::Result<Option<VerifiedDpop>, DpopRefusal>;
+
 pub(crate) type Answer = Result<std::result::Result<TokenResponse, TokenRefusal>>;
 
 impl Service {
@@ -103,20 +106,30 @@ impl Service {
         if let Err(fault @ TokenRequestFault::Repeated(_)) = parsed {
             return self.token_refused(context, None, fault.into(), None).await;
         }
-        let client = match self.authenticate_client(context, authorization, body, "/token").await? {
-            Ok(client) => client,
+        let recognised = match self.recognise_client(context, authorization, body, "/token").await? {
+            Ok(recognised) => recognised,
             Err(refusal) => return Ok(Err(TokenRefusal::Client(refusal))),
         };
-        // Not audited: a flood must not become a flood of rows.
-        if let Err(seconds) = admitted(&client, gate) {
+        // Not audited: a flood must not become a flood of rows. Asked before the assertion is used up,
+        // because that is a write: whoever has a signed one has more than a name.
+        if let Err(seconds) = admitted(recognised.claimed(), gate) {
             return Ok(Err(TokenRefusal::Limited(seconds)));
         }
         let request = match parsed {
             Ok(request) => request,
-            Err(fault) => return self.token_refused(context, Some(&client), fault.into(), None).await,
+            Err(fault) => {
+                return match self.confirm_alone(context, recognised).await? {
+                    Ok(client) => self.token_refused(context, Some(&client), fault.into(), None).await,
+                    Err(replayed) => Ok(Err(TokenRefusal::Client(replayed))),
+                };
+            }
+        };
+        let (client, proof) = match self.shown_once(context, recognised).await? {
+            Ok(shown) => shown,
+            Err(refusal) => return Ok(Err(TokenRefusal::Client(refusal))),
         };
         // Before anything is looked up, so that a refusal here uses nothing up (DP-15).
-        let sender = match self.sender(context, &client).await? {
+        let sender = match self.sender(context, &client, proof) {
             Ok(sender) => sender,
             Err(refusal) => return self.token_refused(context, Some(&client), refusal, None).await,
         };
@@ -130,20 +143,37 @@ impl Service {
         }
     }
 
+    /// The client and the key that it shows, after the assertion and the proof of the request were used
+    /// up, which is one write where there are both.
+    async fn shown_once(
+        &self,
+        context: &RequestContext,
+        recognised: Recognised,
+    ) -> Result<std::result::Result<(AuthenticatedClient, ShownKey), Unauthenticated>> {
+        let store = &self.0.store;
+        let proof = self.unreplayed_dpop(context, DpopAt::authorization_server("POST", "/token"));
+        let proved = proof.as_ref().ok().and_then(Option::as_ref).map(Unreplayed::mark);
+        let (asserted, proved) = match (recognised.mark(), proved) {
+            (Some(assertion), Some(proof)) => store.mark_both(&assertion, &proof).await?,
+            (Some(assertion), None) => (store.mark_once(&assertion).await?, 0),
+            (None, Some(proof)) => (0, store.mark_once(&proof).await?),
+            (None, None) => (0, 0),
+        };
+        let proof = proof.and_then(|proof| {
+            proof.map(|proof| proof.confirm(proved)).transpose().map_err(DpopRefusal::from)
+        });
+        Ok(self.confirm_client(context, recognised, asserted).await?.map(|client| (client, proof)))
+    }
+
     /// The client with the key that its tokens will be bound to.
-    async fn sender(
+    fn sender(
         &self,
         context: &RequestContext,
         client: &AuthenticatedClient,
-    ) -> Result<std::result::Result<Sender, TokenRefusal>> {
-        let at = DpopAt::authorization_server("POST", "/token");
-        Ok(match self.dpop(context, at).await? {
-            Ok(proof) => {
-                let certificate = context.certificate.held(self.now());
-                Sender::constrain(client.clone(), proof, certificate).map_err(Into::into)
-            }
-            Err(refusal) => Err(refusal.into()),
-        })
+        proof: ShownKey,
+    ) -> std::result::Result<Sender, TokenRefusal> {
+        let certificate = context.certificate.held(self.now());
+        Ok(Sender::constrain(client.clone(), proof?, certificate)?)
     }
 
     async fn redeem(&self, context: &RequestContext, sender: &Sender, request: &CodeRequest) -> Answer {

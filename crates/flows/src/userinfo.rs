@@ -64,7 +64,7 @@ impl Service {
             Shown::Bearer | Shown::Form => None,
             Shown::Dpop { method } => {
                 let at = DpopAt::resource_server(method, "/userinfo", token.expose());
-                match self.dpop(context, at).await? {
+                match self.unreplayed_dpop(context, at) {
                     Ok(Some(proof)) => Some(proof),
                     Ok(None) => return self.userinfo_refused(context, WRONG_SENDER.into()).await,
                     Err(refusal) => return self.userinfo_refused(context, refusal.into()).await,
@@ -72,6 +72,14 @@ impl Service {
             }
         };
         let found = self.find_access_token(token.expose()).await?;
+        // A proof is used up only beside a token that exists: anybody can make proofs.
+        let proof = match proof.filter(|_| found.is_some()) {
+            None => None,
+            Some(proof) => match self.used_up(proof).await? {
+                Ok(proof) => Some(proof),
+                Err(refusal) => return self.userinfo_refused(context, refusal.into()).await,
+            },
+        };
         // A certificate that has expired is none (MT-08).
         let certificate = context.certificate.held(self.now()).ok().flatten();
         let certificate = certificate.as_ref().filter(|_| shown != Shown::Form);

@@ -8,7 +8,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Algorithm, ClaimFault, JoseFault, KeySet, Unreplayed, digest::sha256_framed, verify, verify::Compact,
+    Algorithm, ClaimFault, JoseFault, KeySet, Mark, Unreplayed, digest::sha256_framed, verify,
+    verify::Compact,
 };
 
 /// The `typ` that assertions may carry. Others belong to other kinds of token (RFC 8725 §3.11).
@@ -115,7 +116,7 @@ pub fn verify_assertion_grant(
     // An issuer's `jti`s are its own: two issuers may choose the same.
     let digest = sha256_framed(&[b"assertion-grant", policy.issuer.as_bytes(), jti.as_bytes()]);
     let person = AssertedPerson { issuer: policy.issuer.to_owned(), subject };
-    Ok(Unreplayed::new(person, digest, expires_at + LEEWAY))
+    Ok(Unreplayed::new(person, Mark { kind: "assertion-grant", digest, expires_at: expires_at + LEEWAY }))
 }
 
 /// The issuer that an assertion claims, **unverified**: good only for finding whose keys to verify it with.
@@ -166,7 +167,7 @@ mod tests {
     fn jb_01_a_good_assertion_names_a_person_once() {
         for typ in ["JWT", "authorization-grant+jwt"] {
             let person = judge(typ, &json!({})).unwrap();
-            assert_eq!(person.expires_at(), now() + TimeDelta::seconds(70));
+            assert_eq!(person.mark().expires_at, now() + TimeDelta::seconds(70));
             assert_eq!(person.confirm(1).unwrap().subject, "alice");
         }
         assert!(judge("JWT", &json!({"aud": ["https://id.example/token", US]})).is_ok());

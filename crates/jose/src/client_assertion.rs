@@ -9,8 +9,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Algorithm, Audience, ClaimFault, Claims, JoseFault, KeySet, Unreplayed, digest::sha256_framed, verify,
-    verify::Compact,
+    Algorithm, Audience, ClaimFault, Claims, JoseFault, KeySet, Mark, Unreplayed, digest::sha256_framed,
+    verify, verify::Compact,
 };
 
 /// The `typ` that assertions may carry. Others belong to other kinds of token (RFC 8725 §3.11).
@@ -124,7 +124,8 @@ pub fn verify_client_assertion(
         expires_at,
     };
     // Remembered for as long as the leeway would still admit it.
-    Ok(Unreplayed::new(accepted, digest, expires_at + policy.leeway))
+    let mark = Mark { kind: "client_assertion", digest, expires_at: expires_at + policy.leeway };
+    Ok(Unreplayed::new(accepted, mark))
 }
 
 fn check_audience(audience: &Audience, policy: &AssertionPolicy<'_>) -> Result<(), AssertionFault> {

@@ -52,9 +52,9 @@ fn outcome(claims: &Value) -> String {
 #[test]
 fn oc_24_a_good_assertion_counts_once() {
     let first = check_with(&claims(), "JWT", &policy()).unwrap();
-    assert_eq!(first.expires_at().timestamp(), NOW + 70);
+    assert_eq!(first.mark().expires_at.timestamp(), NOW + 70);
     let again = check_with(&claims(), "JWT", &policy()).unwrap();
-    assert_eq!(first.digest(), again.digest());
+    assert_eq!(first.mark().digest, again.mark().digest);
     assert_eq!(first.confirm(1).unwrap().client_id, "ledgerline");
     assert_eq!(again.confirm(0), Err(Replayed));
 }
@@ -152,8 +152,8 @@ fn equal_jtis_of_two_clients_do_not_collide() {
     other["sub"] = json!("pocketwise");
     let theirs = AssertionPolicy { client_id: "pocketwise", ..policy() };
     assert_ne!(
-        check_with(&claims(), "JWT", &policy()).unwrap().digest(),
-        check_with(&other, "JWT", &theirs).unwrap().digest()
+        check_with(&claims(), "JWT", &policy()).unwrap().mark().digest,
+        check_with(&other, "JWT", &theirs).unwrap().mark().digest
     );
 }
 
@@ -177,8 +177,8 @@ proptest! {
         let mut changed = claims();
         changed["exp"] = json!(exp);
         if let Ok(accepted) = check_with(&changed, "JWT", &policy()) {
-            prop_assert!(accepted.expires_at().timestamp() <= NOW + 3_600 + 20);
-            prop_assert!(accepted.expires_at().timestamp() > NOW);
+            prop_assert!(accepted.mark().expires_at.timestamp() <= NOW + 3_600 + 20);
+            prop_assert!(accepted.mark().expires_at.timestamp() > NOW);
         }
     }
 }

@@ -13,7 +13,7 @@ use protocol::target::same_target;
 use serde_json::{Map, Value};
 
 use crate::{
-    Algorithm, ClaimFault, Claims, Digest, JoseFault, JwkFault, Unreplayed,
+    Algorithm, ClaimFault, Claims, Digest, JoseFault, JwkFault, Mark, Unreplayed,
     aws::Proof,
     digest::{sha256, sha256_framed},
     nonce::{Freshness, Nonces},
@@ -160,7 +160,7 @@ pub fn verify_dpop(
     }
     // A key's `jti`s are its own: two senders may choose the same.
     let digest = sha256_framed(&[b"dpop", thumbprint.as_bytes(), jti.as_bytes()]);
-    Ok(Unreplayed::new(VerifiedDpop { thumbprint }, digest, until))
+    Ok(Unreplayed::new(VerifiedDpop { thumbprint }, Mark { kind: "dpop", digest, expires_at: until }))
 }
 
 fn required<T>(claim: Option<T>, name: &'static str) -> Result<T, ClaimFault> {

@@ -43,7 +43,7 @@ pub use nonce::Nonces;
 pub use own::{OwnTokenFault, verify_access_token, verify_id_token_hint};
 pub use private::{KeyFault, PrivateKey, SignError, SigningKey};
 pub use public::{JwkFault, PublicKey};
-pub use replay::{Replayed, Unreplayed};
+pub use replay::{Mark, Replayed, Unreplayed};
 pub use request_object::{
     OpenedRequestObject, RequestObject, RequestObjectFault, RequestObjectPolicy, open_request_object,
 };

@@ -250,7 +250,7 @@ impl ResourceServer {
 
     /// And it is new (RFC 9449 §11.1).
     fn first_use(&self, proof: Unreplayed<VerifiedDpop>) -> Result<VerifiedDpop, Refusal> {
-        let first = self.0.seen.entry(*proof.digest().as_bytes()).or_insert(()).is_fresh();
+        let first = self.0.seen.entry(*proof.mark().digest.as_bytes()).or_insert(()).is_fresh();
         proof.confirm(u64::from(first)).map_err(|_| Refusal::Replayed)
     }
 

@@ -4,7 +4,8 @@ use consent::ConsentRecord;
 use jose::Digest;
 use mfa::{Session, TotpCredential, User, Username};
 use protocol::{ClientId, InteractionId};
-use tokens::interaction::InteractionRecord;
+use sqlx::FromRow;
+use tokens::{interaction::InteractionRecord, pushed::PushedRecord};
 
 use crate::{
     Store,
@@ -13,6 +14,7 @@ use crate::{
     error::Result,
     interactions::InteractionRow,
     people::{TotpRow, UserRow},
+    pushed::PushedRow,
     row::Joined,
     sessions::SessionRow,
     sql::facts as statement,
@@ -95,6 +97,25 @@ impl Store {
         })?;
         let Some((Some(interaction), rows)) = found else { return Ok(None) };
         Ok(Some((interaction.parse()?, visit(rows)?)))
+    }
+
+    /// A pushed request, usable or not; and who sits behind the session cookie, with their consent for the
+    /// client that pushed it.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn pushed_with_visit(
+        &self,
+        digest: &Digest,
+        session: Option<&Digest>,
+    ) -> Result<Option<(PushedRecord, Option<Visit>)>> {
+        let found = on_store!(self, db => {
+            let query = sqlx::query(statement::PUSHED).bind(&digest.as_bytes()[..]);
+            let row = query.bind(session.map(|digest| &digest.as_bytes()[..])).fetch_optional(db).await;
+            row.and_then(|row| row.map(|row| Ok((PushedRow::from_row(&row)?, rows(&row)?))).transpose())
+        })?;
+        let Some((pushed, rows)) = found else { return Ok(None) };
+        Ok(Some((pushed.parse()?, visit(rows)?)))
     }
 
     /// The account of a name.

@@ -350,21 +350,6 @@ impl Store {
         change_alone!(self, sessions::TOUCH, effect.id.0, effect.at.us()).map(drop)
     }
 
-    /// Marks a proof as seen; `kind` keeps proofs of different kinds apart. One caller, on any node,
-    /// gets the row. The mark is kept until `expires_at`, from when on the proof must be refused as
-    /// expired (BCP-15, OC-24).
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn mark_once(
-        &self,
-        kind: &'static str,
-        digest: &Digest,
-        expires_at: DateTime<Utc>,
-    ) -> Result<u64> {
-        change_alone!(self, token::MARK, kind, &digest.as_bytes()[..], expires_at.us())
-    }
-
     /// Counts an attempt before its secret is checked (SE-03). No row if another attempt on the
     /// account was counted since `before` was read.
     ///

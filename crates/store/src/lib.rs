@@ -31,6 +31,7 @@ pub mod interactions;
 pub mod issued;
 pub mod lanes;
 pub mod logouts;
+pub mod marks;
 pub mod operate;
 pub mod people;
 pub mod pools;

@@ -2,21 +2,21 @@
 //! spends them. A code spends its own in [`Store::issue_code`].
 
 use chrono::{DateTime, Utc};
-use jose::Digest;
+use jose::{Digest, Mark};
 use serde_json::Value;
 use sqlx::types::Json;
 use tokens::pushed::PushedRecord;
 
 use crate::{
     Store, Tx,
-    engine::{change, change_alone, on_store, on_tx, on_writer, optional},
+    engine::{change, change_alone, on_tx, on_writer, once, spanned},
     error::Result,
     row::{Micros, Row, shown},
-    sql::pushed as statement,
+    sql::{hot, pushed as statement},
 };
 
 #[derive(sqlx::FromRow)]
-struct PushedRow {
+pub(crate) struct PushedRow {
     digest: Vec<u8>,
     client_id: String,
     request: Json<Value>,
@@ -27,7 +27,7 @@ struct PushedRow {
 }
 
 impl PushedRow {
-    fn parse(self) -> Result<PushedRecord> {
+    pub(crate) fn parse(self) -> Result<PushedRecord> {
         let key = shown(&self.digest);
         let row = Row::new("pushed_requests", &key);
         Ok(PushedRecord {
@@ -42,32 +42,47 @@ impl PushedRow {
     }
 }
 
-impl Store {
-    /// Stores a pushed request.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn push_request(&self, pushed: &PushedRecord) -> Result<()> {
-        change_alone!(
-            self,
-            statement::PUSH,
-            &pushed.digest.as_bytes()[..],
-            pushed.client.as_str(),
-            Json(&pushed.request),
-            pushed.created_at.us(),
-            pushed.expires_at.us(),
-            pushed.keep_until.us(),
-        )
-        .map(drop)
-    }
+macro_rules! bind_pushed {
+    ($sql:expr, $pushed:expr) => {
+        sqlx::query($sql)
+            .bind(&$pushed.digest.as_bytes()[..])
+            .bind($pushed.client.as_str())
+            .bind(Json(&$pushed.request))
+            .bind($pushed.created_at.us())
+            .bind($pushed.expires_at.us())
+            .bind($pushed.keep_until.us())
+    };
+}
 
-    /// A pushed request, usable or not.
+macro_rules! pushing {
+    ($db:expr, $pushed:expr) => {
+        bind_pushed!(statement::PUSH, $pushed).execute($db).await.map(|done| done.rows_affected())
+    };
+}
+
+impl Store {
+    /// Stores a pushed request and marks the assertion that its client showed, if it showed one. No row
+    /// if the assertion was seen before.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
-    pub async fn pushed_request(&self, digest: &Digest) -> Result<Option<PushedRecord>> {
-        let row = optional!(self, PushedRow, statement::GET, &digest.as_bytes()[..])?;
-        row.map(PushedRow::parse).transpose()
+    pub async fn push_request(&self, pushed: &PushedRecord, assertion: Option<&Mark>) -> Result<u64> {
+        let Some(assertion) = assertion else {
+            return Ok(spanned!(self, statement::PUSH, { on_writer!(self, db => pushing!(db, pushed)) })?);
+        };
+        if let Self::Postgres(_, lanes) = self {
+            let query = bind_pushed!(hot::postgres::PUSH, pushed).bind(assertion.kind);
+            let query = query.bind(&assertion.digest.as_bytes()[..]).bind(assertion.expires_at.us());
+            return Ok(spanned!(self, push_request, { once!(lanes, db => query.execute(db).await) })?
+                .rows_affected());
+        }
+        let mut tx = self.begin().await?;
+        if tx.mark_once(assertion).await? != 1 {
+            return Ok(0);
+        }
+        on_tx!(&mut tx, db => pushing!(db, pushed))?;
+        tx.commit().await?;
+        Ok(1)
     }
 
     /// Spends a pushed request whose answer is a refusal. One caller, on any node, gets the row.

@@ -13,7 +13,7 @@ use crate::{
     engine::{all, change, change_alone, on_store, on_tx, on_writer, optional, returning},
     error::Result,
     row::Micros,
-    sql::{tokens, upstream as statement},
+    sql::upstream as statement,
 };
 
 /// Somebody who is sent to a provider.
@@ -196,20 +196,6 @@ impl Tx {
     /// [`StoreError`](crate::StoreError).
     pub async fn unlink_upstream(&mut self, user: UserId, issuer: &str) -> Result<u64> {
         change!(self, statement::REMOVE_LINK, user.0, issuer)
-    }
-
-    /// As [`Store::mark_once`], together with what else the transaction does: what is rolled back is
-    /// not marked.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::StoreError).
-    pub async fn mark_once(
-        &mut self,
-        kind: &'static str,
-        digest: &Digest,
-        expires_at: DateTime<Utc>,
-    ) -> Result<u64> {
-        change!(self, tokens::MARK, kind, &digest.as_bytes()[..], expires_at.us())
     }
 
     /// Notes on whose word a session rests from now on.

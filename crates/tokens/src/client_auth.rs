@@ -3,17 +3,18 @@
 //!
 //! [`Presented::parse`] finds which method a request uses; [`authenticate`] holds it against the
 //! one method that the client registered. A certificate is no part of the request but of its connection,
-//! so it counts only for clients that registered such a method, and the request names the client (MT-04). Its answer, [`AuthenticatedClient`], is what the token,
-//! revocation and introspection decisions demand, so none of them can forget it.
+//! so it counts only for clients that registered such a method, and the request names the client (MT-04). Its answer,
+//! [`AuthenticatedClient`], is what the token, revocation and introspection decisions demand, so none of
+//! them can forget it.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jose::{
-    AssertionFault, AssertionPolicy, ClientAssertion as VerifiedAssertion, JoseFault, KeySet, Replayed,
+    AssertionFault, AssertionPolicy, ClientAssertion as VerifiedAssertion, JoseFault, KeySet, Mark, Replayed,
     Unreplayed,
     certificate::{Authorities, CertificateFault, ClientCertificate},
-    digest::{Digest, sha256},
+    digest::sha256,
     peek_client_id, verify_client_assertion,
 };
 use protocol::{
@@ -222,24 +223,36 @@ pub struct UnreplayedClient {
     proof: Unreplayed<VerifiedAssertion>,
 }
 
-impl UnreplayedClient {
-    /// What to insert into the replay table.
-    pub fn digest(&self) -> Digest {
-        self.proof.digest()
+impl Authenticated {
+    /// Whose credentials hold, as far as they go. It is authenticated only when [`confirm`](Self::confirm)
+    /// says so.
+    pub fn claimed(&self) -> &Arc<Client> {
+        match self {
+            Self::Done(client) => &client.0,
+            Self::Assertion(proof) => &proof.client,
+        }
     }
 
-    /// When the replay table may forget it.
-    pub fn expires_at(&self) -> DateTime<Utc> {
-        self.proof.expires_at()
+    /// What to insert into the replay table, if anything was shown that counts once (OC-24).
+    pub fn mark(&self) -> Option<Mark> {
+        match self {
+            Self::Done(_) => None,
+            Self::Assertion(proof) => Some(proof.proof.mark()),
+        }
     }
 
-    /// Gives out the proof if exactly one row was inserted.
+    /// Gives out the client if exactly one row was inserted, where there is a [`mark`](Self::mark).
     ///
     /// # Errors
     /// [`ClientAuthFault::Replayed`] otherwise.
     pub fn confirm(self, rows: u64) -> Result<AuthenticatedClient, ClientAuthFault> {
-        self.proof.confirm(rows)?;
-        Ok(AuthenticatedClient(self.client))
+        match self {
+            Self::Done(client) => Ok(client),
+            Self::Assertion(UnreplayedClient { client, proof }) => {
+                proof.confirm(rows)?;
+                Ok(AuthenticatedClient(client))
+            }
+        }
     }
 }
 

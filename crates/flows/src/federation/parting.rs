@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::federation::{Provider, UpstreamFault};
 use audit::{Actor, Event, EventKind};
 use chrono::{DateTime, Utc};
-use jose::digest::sha256;
+use jose::{Mark, digest::sha256};
 use mfa::session::{Session, end};
 use protocol::secret::AuthorizationCode;
 use store::Tx;
@@ -107,7 +107,8 @@ impl Service {
         let sessions = self.sessions_resting_on(&token.issuer, subject, sid).await?;
         // One transaction: a token whose sessions could not be ended may come again.
         let mut tx = self.0.store.begin().await?;
-        if tx.mark_once("upstream_logout", &token.digest, token.expires_at).await? != 1 {
+        let mark = Mark { kind: "upstream_logout", digest: token.digest, expires_at: token.expires_at };
+        if tx.mark_once(&mark).await? != 1 {
             return Ok(Ok(()));
         }
         for session in &sessions {

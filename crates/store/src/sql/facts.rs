@@ -51,6 +51,11 @@ statements! {
         session_columns!(), ", ", person_columns!(), ", ", consent_columns!(), "
         FROM interactions i LEFT JOIN sessions s ON s.digest = $2 LEFT JOIN users u ON u.id = s.user_id
         LEFT JOIN totp_credentials t ON t.user_id = s.user_id", consent_join!("i.client_id"), "WHERE i.id = $1");
+    /// A pushed request, with the visit of the session `$2`, if there is one.
+    PUSHED = concat!("SELECT p.digest, p.client_id, p.request, p.created_at, p.expires_at, p.keep_until,
+        p.consumed_at, ", session_columns!(), ", ", person_columns!(), ", ", consent_columns!(), "
+        FROM pushed_requests p LEFT JOIN sessions s ON s.digest = $2 LEFT JOIN users u ON u.id = s.user_id
+        LEFT JOIN totp_credentials t ON t.user_id = s.user_id", consent_join!("p.client_id"), "WHERE p.digest = $1");
     ACCOUNT = concat!("SELECT ", person_columns!(), "
         FROM users u LEFT JOIN totp_credentials t ON t.user_id = u.id WHERE u.username = $1");
 }

@@ -183,6 +183,13 @@ pub(crate) mod postgres {
         granted AS (", grant!(" FROM answered"), "), coded AS (", code!(" FROM answered"), ")
         ", event!(" FROM answered"));
 
+        /// A pushed request of a client that showed an assertion, whose mark is in `$7` to `$9`: both or
+        /// none. Nothing is told of it.
+        PUSH = "WITH marked AS (INSERT INTO replay_marks (kind, digest, expires_at) VALUES ($7, $8, $9)
+            ON CONFLICT (kind, digest) DO NOTHING RETURNING 1)
+        INSERT INTO pushed_requests (digest, client_id, request, created_at, expires_at, keep_until)
+        SELECT $1, $2, $3, $4, $5, $6 FROM marked";
+
         /// A sign-in: the session and both events.
         START_SESSION = concat!("WITH started AS (", session!(), "), told AS (", event!(""), ")
         ", second_event!(""));

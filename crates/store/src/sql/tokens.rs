@@ -34,4 +34,7 @@ statements! {
     /// At most one caller, on any node, inserts the row.
     MARK = "INSERT INTO replay_marks (kind, digest, expires_at) VALUES ($1, $2, $3)
         ON CONFLICT (kind, digest) DO NOTHING";
+    /// The same for two; gives the kinds of those that were inserted.
+    MARK_BOTH = "INSERT INTO replay_marks (kind, digest, expires_at) VALUES ($1, $2, $3), ($4, $5, $6)
+        ON CONFLICT (kind, digest) DO NOTHING RETURNING kind";
 }

@@ -5,7 +5,12 @@ use mfa::TotpConfirmation;
 
 use super::{Bench, commit, fixtures::*, suite};
 
-suite!(a_visit_is_read_at_once, an_interaction_brings_the_visit, an_account_is_read_at_once);
+suite!(
+    a_visit_is_read_at_once,
+    an_interaction_brings_the_visit,
+    par_09_a_pushed_request_brings_the_visit,
+    an_account_is_read_at_once,
+);
 
 async fn enrol(bench: &Bench) {
     let confirmation = TotpConfirmation { user: ALICE, step: 5, at: at(1) };
@@ -53,6 +58,26 @@ async fn an_interaction_brings_the_visit(bench: Bench) {
     }
     let unknown = protocol::InteractionId(uuid::Uuid::nil());
     assert!(bench.other.interaction_with_visit(unknown, Some(&cookie)).await.unwrap().is_none());
+}
+
+async fn par_09_a_pushed_request_brings_the_visit(bench: Bench) {
+    connected(&bench).await;
+    enrol(&bench).await;
+    let record = pushed(1);
+    bench.one.push_request(&record, None).await.unwrap();
+    let cookie = session(10).session.digest;
+    let read = async |session| bench.other.pushed_with_visit(&record.digest, session).await.unwrap().unwrap();
+    let (found, visit) = read(Some(&cookie)).await;
+    assert_eq!(found, record);
+    let visit = visit.unwrap();
+    assert_eq!((visit.session, visit.user), (session(10).session, user(ALICE, "alice")));
+    assert_eq!((visit.totp, visit.consent), (bench.one.totp(ALICE).await.unwrap(), Some(consent(30))));
+    for session in [None, Some(&digest("nobody"))] {
+        let (found, visit) = read(session).await;
+        assert_eq!(found, record);
+        assert!(visit.is_none());
+    }
+    assert!(bench.other.pushed_with_visit(&digest("unknown"), Some(&cookie)).await.unwrap().is_none());
 }
 
 async fn an_account_is_read_at_once(bench: Bench) {

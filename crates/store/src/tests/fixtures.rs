@@ -3,7 +3,7 @@
 use audit::{Event, EventKind};
 use chrono::{DateTime, TimeDelta, Utc};
 use consent::{Catalogue, ConsentRecord, ConsentUpsert, ResourceServer, ScopeDefinition};
-use jose::{Digest, digest::sha256};
+use jose::{Digest, Mark, digest::sha256};
 use keys::{KeyState, SigningKeyRecord};
 use mfa::{
     PasswordHash, User,
@@ -12,14 +12,17 @@ use mfa::{
 use protocol::{
     ClientId, ConsentId, GrantId, InteractionId, SessionId, TokenId, UserId,
     acr::{Acr, Amr},
+    authorization::AuthorizationRequest,
     claims::StandardClaims,
     client::ClientMetadata,
+    params::Params,
 };
 use tokens::{
     client::{ClientRecord, ClientSettings, SecretDigest},
     grant::{AccessTokenRecord, CodeRecord, GrantRecord, RefreshKind, RefreshRecord},
     interaction::{InteractionRecord, Purpose},
     mint::AccessTokenClaims,
+    pushed::PushedRecord,
 };
 use uuid::Uuid;
 
@@ -40,6 +43,26 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 
 pub(crate) fn digest(text: &str) -> Digest {
     sha256(text)
+}
+
+/// What the replay table keeps of a proof.
+pub(crate) fn mark(kind: &'static str, jti: &str, expires_at: DateTime<Utc>) -> Mark {
+    Mark { kind, digest: digest(jti), expires_at }
+}
+
+/// A request that was pushed, whose reference has this number.
+pub(crate) fn pushed(number: u128) -> PushedRecord {
+    let params =
+        Params::parse(b"response_type=code&client_id=ledgerline&redirect_uri=https://app.example/cb");
+    PushedRecord {
+        digest: digest(&number.to_string()),
+        client: app(),
+        request: AuthorizationRequest::parse(&params.unwrap()).unwrap(),
+        created_at: at(0),
+        expires_at: at(60),
+        keep_until: at(600),
+        consumed_at: None,
+    }
 }
 
 pub(crate) fn app() -> ClientId {

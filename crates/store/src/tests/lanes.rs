@@ -45,7 +45,7 @@ async fn postgres_ends_connections_and_a_write_fails_once() {
     let bench = on_postgres().await;
     bench.one.ping().await.unwrap();
     end_connections(&bench).await;
-    let mark = async || bench.one.mark_once("assertion", &digest("jti"), at(60)).await;
+    let mark = async || bench.one.mark_once(&mark("assertion", "jti", at(60))).await;
     assert!(mark().await.is_err());
     assert_eq!(mark().await.unwrap(), 1);
     assert_eq!(mark().await.unwrap(), 0);

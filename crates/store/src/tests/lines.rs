@@ -243,6 +243,13 @@ async fn denials_and_marks(bench: Bench) {
     assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 0);
     assert!(bench.other.is_denied(id).await.unwrap());
     assert!(bench.other.above_jwt(id, None, &app()).await.unwrap().0);
-    let mark = async |kind| bench.one.mark_once(kind, &digest("jti"), at(60)).await.unwrap();
-    assert_eq!((mark("assertion").await, mark("assertion").await, mark("proof").await), (1, 0, 1));
+    let seen = |kind| mark(kind, "jti", at(60));
+    let once = async |kind| bench.one.mark_once(&seen(kind)).await.unwrap();
+    assert_eq!((once("assertion").await, once("assertion").await, once("proof").await), (1, 0, 1));
+    // One that was seen does not keep the other from being marked.
+    let both = async |first, second| bench.one.mark_both(&first, &second).await.unwrap();
+    assert_eq!(both(seen("assertion"), mark("proof", "new", at(60))).await, (0, 1));
+    assert_eq!(both(mark("assertion", "new", at(60)), seen("proof")).await, (1, 0));
+    assert_eq!(both(seen("assertion"), seen("proof")).await, (0, 0));
+    assert_eq!(both(mark("assertion", "last", at(60)), mark("proof", "last", at(60))).await, (1, 1));
 }

@@ -38,6 +38,7 @@ suite!(
     one_withdraws_a_consent,
     one_revokes,
     one_marks,
+    one_pushes,
     one_moves_a_key,
     one_node_makes_the_first_key,
     one_comes_back_from_a_provider,
@@ -222,8 +223,27 @@ async fn one_revokes(bench: Bench) {
 
 async fn one_marks(bench: Bench) {
     race!(bench, tx => tx.deny_token(access_token(None).id, at(5)));
-    let seen = digest("jti");
-    race_alone!(bench, _number, store => store.mark_once("assertion", &seen, at(60)).await);
+    race_alone!(bench, _number, store => store.mark_once(&mark("assertion", "jti", at(60))).await);
+    race_alone!(bench, _number, store => async {
+        let (assertion, proof) = (mark("assertion", "both", at(60)), mark("proof", "both", at(60)));
+        let rows = store.mark_both(&assertion, &proof).await?;
+        assert_eq!(rows.0, rows.1, "two statements with the same proofs never share them out");
+        Ok::<_, crate::StoreError>(rows.0)
+    }.await);
+}
+
+/// Of parallel pushes with one assertion, one is stored.
+async fn one_pushes(bench: Bench) {
+    connected(&bench).await;
+    let assertion = mark("assertion", "push", at(60));
+    race_alone!(bench, number, store => store.push_request(&pushed(number), Some(&assertion)).await);
+    let stored = async |number| bench.other.pushed_with_visit(&pushed(number).digest, None).await.unwrap();
+    let mut kept = 0;
+    for number in 0..TASKS as u128 {
+        kept += usize::from(stored(number).await.is_some());
+    }
+    assert_eq!(kept, 1);
+    assert_eq!(bench.one.push_request(&pushed(TASKS as u128), None).await.unwrap(), 1);
 }
 
 async fn one_moves_a_key(bench: Bench) {

@@ -28,7 +28,7 @@ async fn full(bench: &Bench) {
         tx.record(&event(1, EventKind::LoginSucceeded)).await
     });
     bench.one.begin_interaction(&interaction()).await.unwrap();
-    assert_eq!(bench.one.mark_once("assertion", &digest("jti"), at(60)).await.unwrap(), 1);
+    assert_eq!(bench.one.mark_once(&mark("assertion", "jti", at(60))).await.unwrap(), 1);
     assert_eq!(bench.one.reserve_attempt(&attempt).await.unwrap(), 1);
 }
 
@@ -56,7 +56,7 @@ async fn what_is_over_goes(bench: Bench) {
 
 async fn sweeps_are_small(bench: Bench) {
     for number in 0..5 {
-        bench.one.mark_once("assertion", &digest(&number.to_string()), at(0)).await.unwrap();
+        bench.one.mark_once(&mark("assertion", &number.to_string(), at(0))).await.unwrap();
     }
     let plan = SweepPlan { batch: 2, ..plan(1) };
     let mut rows = Vec::new();
