@@ -32,7 +32,7 @@ pub fn dpop(bytes: &[u8]) {
         let made = claims.get("iat").and_then(Value::as_f64).expect("a time");
         let clock = now().timestamp() as f64;
         assert!(made > clock - 61.0 && made < clock + 11.0);
-        assert!(verified.expires_at() > now());
+        assert!(verified.mark().expires_at > now());
         let shown = verified.confirm(1).expect("seen for the first time");
         assert_eq!(shown.thumbprint(), key.public().thumbprint());
         // What was signed is believed; what was altered is not.

@@ -121,9 +121,9 @@ pub fn claims(bytes: &[u8]) {
         let exp = number("exp").expect("an expiry");
         assert!(exp + 10.0 > clock && exp <= clock + 3610.0 + 1.0);
         assert!(["nbf", "iat"].iter().all(|name| number(name).is_none_or(|time| time < clock + 11.0)));
-        assert!(proof.expires_at() > now() && proof.expires_at() <= now() + TimeDelta::minutes(61));
+        assert!(proof.mark().expires_at > now() && proof.mark().expires_at <= now() + TimeDelta::minutes(61));
         let again = verify_client_assertion(&assertion, &PUBLIC, &policy(), now()).expect("as before");
-        assert_eq!(again.digest(), proof.digest());
+        assert_eq!(again.mark(), proof.mark());
         assert_eq!(proof.confirm(1).expect("seen for the first time").client_id, CLIENT);
         assert!(again.confirm(0).is_err(), "OC-24: seen before");
     }

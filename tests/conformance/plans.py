@@ -1,10 +1,14 @@
 """The plans that run.py knows, and what the suite's own browser does on the pages that they show."""
 
+from clients import prefix
+
 ISSUER = "https://localhost:9443"
+MTLS = "https://localhost:9444"
 ALIAS = "chancery"
 
 # Name: plan, variant, further members of its configuration.
 FAPI = {"client_auth_type": "private_key_jwt", "sender_constrain": "dpop", "fapi_profile": "plain_fapi"}
+SECURITY = {"openid": "openid_connect", "authorization_request_type": "simple"}
 PLANS = {
     "config": ("oidcc-config-certification-test-plan", {}),
     "basic-static": (
@@ -46,16 +50,25 @@ PLANS = {
     ),
     "fapi2": (
         "fapi2-security-profile-final-test-plan",
-        FAPI | {"openid": "openid_connect", "authorization_request_type": "simple"},
+        FAPI | SECURITY,
     ),
-    "fapi2-oauth": (
+    "fapi2-mtls": (
         "fapi2-security-profile-final-test-plan",
-        FAPI | {"openid": "plain_oauth", "authorization_request_type": "simple"},
+        FAPI | SECURITY | {"client_auth_type": "mtls", "sender_constrain": "mtls"},
     ),
+    "fapi2-mtls-dpop": ("fapi2-security-profile-final-test-plan", FAPI | SECURITY | {"client_auth_type": "mtls"}),
+    "fapi2-jwt-mtls": ("fapi2-security-profile-final-test-plan", FAPI | SECURITY | {"sender_constrain": "mtls"}),
     "fapi2-signing": (
         "fapi2-message-signing-final-test-plan",
-        FAPI | {"openid": "openid_connect", "authorization_request_type": "simple"}
-        | {"fapi_request_method": "signed_non_repudiation", "fapi_response_mode": "jarm"},
+        FAPI | SECURITY | {"fapi_request_method": "signed_non_repudiation", "fapi_response_mode": "jarm"},
+    ),
+    "fapi2-signed-requests": (
+        "fapi2-message-signing-final-test-plan",
+        FAPI | SECURITY | {"fapi_request_method": "signed_non_repudiation", "fapi_response_mode": "plain_response"},
+    ),
+    "fapi2-signed-answers": (
+        "fapi2-message-signing-final-test-plan",
+        FAPI | SECURITY | {"fapi_request_method": "unsigned", "fapi_response_mode": "jarm"},
     ),
 }
 
@@ -142,21 +155,24 @@ REJECTS = {
 }
 
 
-def fapi(keys, signing):
-    prefix = "signing" if signing else "fapi"
+def fapi(name, keys, certificates):
+    """`certificates` are those that the suite shows, as members of its configuration."""
+    variant = PLANS[name][1]
     client = lambda key: {
-        "client_id": key["kid"].replace("fapi", prefix),
+        "client_id": f"{prefix(variant)}-{key['kid']}",
         "scope": "openid profile email",
         "jwks": {"keys": [key]},
         "dpop_signing_alg": "ES256",
     }
+    shows = "mtls" in variant.values()
     return {
+        **(certificates if shows else {}),
         "alias": ALIAS,
         "description": "Chancery",
         "server": {"discoveryUrl": f"{ISSUER}/.well-known/openid-configuration"},
         "client": client(keys[0]),
         "client2": client(keys[1]),
-        "resource": {"resourceUrl": f"{ISSUER}/userinfo"},
+        "resource": {"resourceUrl": f"{MTLS if shows else ISSUER}/userinfo"},
         "browser": [flow()],
         "override": {
             "fapi2-security-profile-final-user-rejects-authentication": {"browser": [REJECTS]},
@@ -173,9 +189,9 @@ REFUSED_ON_A_PAGE = [
 ]
 
 
-def configuration(plan, keys):
+def configuration(plan, keys, certificates):
     if plan.startswith("fapi2"):
-        return fapi(keys, signing="signing" in plan)
+        return fapi(plan, keys, certificates)
     client = lambda name, secret: {"client_id": name, "client_secret": secret}
     return {
         "alias": ALIAS,

@@ -23,6 +23,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from clients import KEYS, declared
 from plans import PLANS, configuration
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -40,6 +41,25 @@ def signing_key(name):
     members = {"d": der[start : start + 32], "x": der[-64:-32], "y": der[-32:]}
     encoded = {name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in members.items()}
     return {"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": name} | encoded
+
+
+def client_certificates(directory):
+    """Certificates for the suite to show, of an authority that vouches for them, in the form that it wants."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, cwd=directory, stderr=subprocess.DEVNULL)
+
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl(*new, "-x509", "-days", "30", "-subj", "/CN=Client CA", "-keyout", "ca.key", "-out", "clients.pem")
+    (directory / "client.ext").write_text("extendedKeyUsage=clientAuth\n")
+    shown = {}
+    for member, name in zip(("mtls", "mtls2"), KEYS):
+        openssl(*new, "-subj", f"/O=Conformance/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        signed = ["-CA", "clients.pem", "-CAkey", "ca.key", "-days", "30", "-extfile", "client.ext"]
+        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
+        text = lambda file: (directory / file).read_text()
+        shown[member] = {"cert": text(f"{name}.pem"), "key": text(f"{name}.key"), "ca": text("clients.pem")}
+    return shown
 
 
 def public(key):
@@ -109,7 +129,8 @@ def started(binary, directory, suite, extra, keys):
     (directory / "chancery.toml").write_text(template + extra)
     certificate = ssl.get_server_certificate((host.hostname, host.port or 443))
     (directory / "suite.pem").write_text(certificate)
-    (directory / "bank.toml").write_text((HERE / "bank.toml").read_text().replace("{suite}", suite))
+    bank = (HERE / "bank.toml").read_text() + declared()
+    (directory / "bank.toml").write_text(bank.replace("{suite}", suite))
     for key in keys:
         (directory / f"{key['kid']}.jwks").write_text(json.dumps({"keys": [public(key)]}))
     chancery = [str(pathlib.Path(binary).resolve()), "--config", str(directory / "chancery.toml")]
@@ -136,9 +157,10 @@ def main():
     options = arguments.parse_args()
     suite = Suite(options.suite)
     extra = pathlib.Path(options.extra).read_text() if options.extra else ""
-    keys = [signing_key("fapi-one"), signing_key("fapi-two")]
+    keys = [signing_key(name) for name in KEYS]
     bad = 0
     with tempfile.TemporaryDirectory() as directory:
+        certificates = client_certificates(pathlib.Path(directory))
         chancery, server = started(options.binary, pathlib.Path(directory), options.suite, extra, keys)
 
         def rotate():
@@ -148,7 +170,7 @@ def main():
         try:
             for name in options.plans or PLANS:
                 plan, variant = PLANS[name]
-                identifier, modules = suite.plan(plan, variant, configuration(name, keys))
+                identifier, modules = suite.plan(plan, variant, configuration(name, keys, certificates))
                 print(f"\n## {name}: `{plan}` {json.dumps(variant)}\n\n| module | result | notes |\n|---|---|---|")
                 for module in modules:
                     if options.only and not re.search(options.only, module["testModule"]):

@@ -59,13 +59,19 @@ pub fn names_a_secret(key: &str) -> bool {
 pub fn looks_like_a_secret(value: &str) -> bool {
     value.contains("$argon2")
         || value.contains("PRIVATE KEY")
-        || value.match_indices("eyJ").any(|(at, _)| is_compact_jose(&value[at..]))
+        || value.split_inclusive(|c: char| !is_base64url(c)).any(ends_like_a_jose_part)
 }
 
-/// `eyJ` is `{"` in base64url; a dot after the first part tells a token from an unlucky word.
-fn is_compact_jose(text: &str) -> bool {
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').unwrap_or(text.len());
-    end >= 8 && text[end..].starts_with('.')
+fn is_base64url(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
+/// Whether a run of base64url with what follows it ends as the first part of a token does: `eyJ` is `{"` in
+/// base64url, and a dot after the part tells it from an unlucky word. The first `eyJ` of a run has the longest
+/// part, so no other is looked at: the time stays linear, whatever somebody sent.
+fn ends_like_a_jose_part(run: &str) -> bool {
+    let part = run.strip_suffix('.').and_then(|run| run.find("eyJ").map(|at| run.len() - at));
+    part.is_some_and(|length| length >= 8)
 }
 
 /// The value as it may be recorded under `key`.
@@ -134,11 +140,22 @@ mod tests {
     #[case("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", true)]
     #[case("hint was eyJhbGciOiJFUzI1NiJ9.eyJ", true)]
     #[case("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", true)]
+    #[case("eyJ eyJ-eyJ.eyJ", false)]
+    #[case("é:eyJeyJeyJ.", true)]
+    #[case("eyJhbGci", false)]
     #[case("eyJust a name", false)]
     #[case("https://app.example/cb", false)]
     fn bcp_17_values_that_are_secrets(#[case] value: &str, #[case] secret: bool) {
         assert_eq!(looks_like_a_secret(value), secret);
         assert_eq!(recorded("note", value) == REDACTED, secret);
+    }
+
+    /// Of two megabytes of `eyJ`, read to the end from each, nobody would see the end.
+    #[test]
+    fn bcp_17_hostile_text_is_read_once() {
+        let hostile = "eyJ".repeat(700_000);
+        assert!(!looks_like_a_secret(&hostile));
+        assert!(looks_like_a_secret(&format!("{hostile}.")));
     }
 
     proptest! {

@@ -83,13 +83,6 @@ pub struct TypeFault {
 #[derive(Clone, Debug, Default)]
 pub struct DetailTypes(BTreeMap<String, DetailType>);
 
-impl DetailTypeDefinition {
-    /// Whether a type of that name ships with Chancery, schema included.
-    pub fn is_shipped(name: &str) -> bool {
-        SHIPPED.iter().any(|(shipped, _)| *shipped == name)
-    }
-}
-
 impl DetailType {
     /// Compiles a declaration. References of a schema to other documents are not followed.
     ///

@@ -101,6 +101,8 @@ pub enum PasswordChangeRefusal {
     Weak(PasswordWeakness),
     /// Too many failures: wait so many seconds.
     Wait(i64),
+    /// The session ended, or got another cookie, meanwhile: whoever still has it begins anew.
+    SessionChanged,
 }
 
 impl Service {
@@ -270,9 +272,12 @@ impl Service {
         let renewal = kept_factors(renewal, &visitor.session);
         let mut tx = self.0.store.begin().await?;
         tx.change_password(&change).await?;
+        // Whatever takes an account from a thief ends the session, be it another password or its disabling.
+        // So nothing is written by who lost it meanwhile, or the thief's password would be the last.
         if tx.renew_session(&renewal).await? != 1 {
-            // It ended or was renewed meanwhile: the person signs in with the new password.
-            tracing::debug!("the session changed during a password change");
+            drop(tx);
+            self.record(&refused("session_changed")).await?;
+            return Ok(Err(PasswordChangeRefusal::SessionChanged));
         }
         let event = self.event(context, EventKind::PasswordChanged, now).user(user.id);
         tx.record(&event.session(visitor.session.id)).await?;

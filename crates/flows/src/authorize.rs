@@ -240,7 +240,20 @@ impl Service {
         let new = cookies.browser.is_none().then(|| BrowserCookie::from_entropy(self.entropy()));
         let browser = cookies.browser.as_ref().or(new.as_ref());
         let browser = browser.ok_or(FlowError::Contradiction("a browser without a cookie"))?;
-        let record = InteractionRecord {
+        let record = self.new_interaction(client, purpose, browser, now);
+        self.0.store.begin_interaction(&record).await?;
+        Ok((record.id, new))
+    }
+
+    /// An interaction of the browser, which is to be saved.
+    pub(crate) fn new_interaction(
+        &self,
+        client: Option<protocol::ClientId>,
+        purpose: Purpose,
+        browser: &BrowserCookie,
+        now: DateTime<Utc>,
+    ) -> InteractionRecord {
+        InteractionRecord {
             id: InteractionId(self.random().id(now)),
             client,
             purpose,
@@ -250,13 +263,11 @@ impl Service {
             expires_at: now + self.0.policies.interaction_lifetime,
             completed_at: None,
             chosen_session: None,
-        };
-        self.0.store.begin_interaction(&record).await?;
-        Ok((record.id, new))
+        }
     }
 
     /// Issues a code in one write with its grant, its audit event and, for the bank's own
-    /// client or a new answer, its consent. `None` when the consent or the interaction changed
+    /// client or a new answer, its consent. `None` when the session, the consent or the interaction changed
     /// meanwhile: the next step must be found anew.
     pub(crate) async fn issue(
         &self,

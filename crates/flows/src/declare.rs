@@ -15,7 +15,7 @@ use mfa::{PasswordChange, PasswordHash, PasswordRefusal, SecondFactorPolicy, Use
 use protocol::{ClientId, UserId, claims::StandardClaims, client::ClientMetadata, secret::Password};
 use store::{DeclaredRole, Lock, Tx};
 use tokens::{
-    client::{Client, ClientRecord, ClientSettings, Disclosure, SecretDigest},
+    client::{Client, ClientRecord, ClientSettings, SecretDigest},
     profile::chosen_profile,
 };
 
@@ -84,7 +84,7 @@ pub enum DeclaredPassword {
 /// Why a declaration can't be carried out. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeclareFault {
-    /// A client breaks rules of registration.
+    /// A client breaks rules of registration, or lacks what it needs around it.
     #[error("client {id}: {faults}")]
     Client {
         /// Which.
@@ -95,22 +95,6 @@ pub enum DeclareFault {
     /// Scopes and resource servers contradict each other.
     #[error("{0}")]
     Catalogue(String),
-    /// A client may ask for a scope that does not exist.
-    #[error("client {id}: scope {scope} is not declared")]
-    UnknownScope {
-        /// Which client.
-        id: ClientId,
-        /// Which scope.
-        scope: String,
-    },
-    /// A client may ask for a type of authorization details that does not exist.
-    #[error("client {id}: authorization_details_types: {kind} is not declared")]
-    UnknownDetailType {
-        /// Which client.
-        id: ClientId,
-        /// Which type.
-        kind: String,
-    },
     /// Accounts of a user that can't be told apart, or too many.
     #[error("user {username}: accounts: {problem}")]
     Accounts {
@@ -118,14 +102,6 @@ pub enum DeclareFault {
         username: String,
         /// What is wrong with them.
         problem: String,
-    },
-    /// A client wants ID tokens or userinfo by an algorithm for which there are no keys.
-    #[error("client {id}: {algorithm}, which is to sign what it is told, is not one of keys.algorithms")]
-    NoKey {
-        /// Which client.
-        id: ClientId,
-        /// Which algorithm.
-        algorithm: jose::Algorithm,
     },
     /// A user or a scope has a role that does not exist.
     #[error("{who}: role {role} is not declared")]
@@ -365,37 +341,16 @@ impl Service {
             }
             let record = client_record(declared, before.clone(), &catalogue, self.now());
             let id = declared.id.clone();
-            match Client::parse(&record) {
-                Err(faults) => {
-                    let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                    return Ok(Err(DeclareFault::Client { id, faults }));
-                }
-                Ok(client) if !self.0.policies.rotation.has(client.id_token_algorithm) => {
-                    let algorithm = client.id_token_algorithm;
-                    return Ok(Err(DeclareFault::NoKey { id, algorithm }));
-                }
-                Ok(Client { disclosure: Disclosure { userinfo_signing: Some(algorithm), .. }, .. })
-                    if !self.0.policies.rotation.has(algorithm) =>
-                {
-                    return Ok(Err(DeclareFault::NoKey { id, algorithm }));
-                }
-                Ok(client) => {
-                    if let Some(faults) = self.0.policies.mutual_tls.hindrance(&record.metadata) {
-                        return Ok(Err(DeclareFault::Client { id, faults }));
-                    }
-                    let unknown = catalogue.unknown(&client.scope);
-                    if !unknown.is_empty() {
-                        return Ok(Err(DeclareFault::UnknownScope { id, scope: unknown.to_string() }));
-                    }
-                    let undeclared = |kind: &&String| catalogue.detail_types().get(kind).is_none();
-                    if let Some(kind) = client.detail_types.iter().find(undeclared) {
-                        return Ok(Err(DeclareFault::UnknownDetailType { id, kind: kind.clone() }));
-                    }
-                    let before = before.as_ref().map(|before| &before.metadata);
-                    if let Err(refusal) = self.check_sector(&record.metadata, before).await {
-                        return Ok(Err(DeclareFault::Client { id, faults: refusal.to_string() }));
-                    }
-                }
+            let broken = Client::parse(&record).err().unwrap_or_default();
+            let mut faults: Vec<String> = broken.iter().map(ToString::to_string).collect();
+            faults.extend(self.surroundings(&record, &catalogue));
+            if faults.is_empty() {
+                let before = before.as_ref().map(|before| &before.metadata);
+                let sector = self.check_sector(&record.metadata, before).await;
+                faults.extend(sector.err().map(|refusal| refusal.to_string()));
+            }
+            if !faults.is_empty() {
+                return Ok(Err(DeclareFault::Client { id, faults: faults.join("; ") }));
             }
         }
         Ok(Ok(()))

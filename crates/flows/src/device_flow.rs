@@ -282,16 +282,17 @@ impl Service {
             Ok(Some(record)) => record,
         };
         let now = self.now();
-        let mut tx = self.0.store.begin().await?;
-        let claimed = tx.claim_device(&record.digest, now).await? == 1;
-        tx.commit().await?;
-        if !claimed {
-            return Ok(ConfirmedCode::Over);
-        }
         let request = Box::new(record.request);
         let purpose = Purpose::Device { request, device: record.digest, expires_at: record.expires_at };
-        let (id, _) = self.begin_interaction(Some(record.client), purpose, cookies, now).await?;
-        Ok(ConfirmedCode::Interact(id))
+        let interaction = self.new_interaction(Some(record.client), purpose, browser, now);
+        // Both or neither: nobody decides about a device that was taken without a place to answer.
+        let mut tx = self.0.store.begin().await?;
+        if tx.claim_device(&record.digest, now).await? != 1 {
+            return Ok(ConfirmedCode::Over);
+        }
+        tx.begin_interaction(&interaction).await?;
+        tx.commit().await?;
+        Ok(ConfirmedCode::Interact(interaction.id))
     }
 
     /// Answers a poll (RFC 8628 §3.4).

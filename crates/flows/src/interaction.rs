@@ -143,38 +143,49 @@ impl Service {
         id: InteractionId,
         cookies: &Cookies,
     ) -> Result<Shown> {
+        // What changes in the last moment (another tab answers, the session ends) leads to another step.
+        match self.next_shown(context, id, cookies).await? {
+            Some(shown) => Ok(shown),
+            None => Ok(self.next_shown(context, id, cookies).await?.unwrap_or_else(over)),
+        }
+    }
+
+    /// The same. `None` when something changed before the client could be answered.
+    async fn next_shown(
+        &self,
+        context: &RequestContext,
+        id: InteractionId,
+        cookies: &Cookies,
+    ) -> Result<Option<Shown>> {
         let open = match self.open(context, id, cookies).await? {
             Found::Open(open) => open,
-            Found::Respond(response) => return Ok(Shown::Respond(response)),
-            Found::Refused(refusal) => return Ok(Shown::Refused(refusal)),
+            Found::Respond(response) => return Ok(Some(Shown::Respond(response))),
+            Found::Refused(refusal) => return Ok(Some(Shown::Refused(refusal))),
         };
         let declared = self.declared();
         let now = self.now();
         let policy = self.step_policy(&declared)?;
         let situation = open.situation();
-        let Some(validated) = &open.validated else { return self.show_own(*open) };
-        match next_step(validated, &situation, &policy, now) {
-            Step::Login => Ok(Shown::SignIn(open.shown())),
+        let Some(validated) = &open.validated else { return self.show_own(*open).map(Some) };
+        let shown = match next_step(validated, &situation, &policy, now) {
+            Step::Login => Shown::SignIn(open.shown()),
             Step::SelectAccount => {
                 let mut shown = open.shown();
                 if let Some(visitor) = &shown.visitor {
                     shown.csrf = account_token(&shown.csrf, visitor);
                 }
-                Ok(Shown::SelectAccount(shown))
+                Shown::SelectAccount(shown)
             }
-            Step::SecondFactor => Ok(Shown::SecondFactor(open.shown())),
-            Step::Enrol => self.show_enrolment(*open),
-            Step::Consent(ask) => self.show_consent(context, *open, *ask, false).await,
+            Step::SecondFactor => Shown::SecondFactor(open.shown()),
+            Step::Enrol => self.show_enrolment(*open)?,
+            Step::Consent(ask) => self.show_consent(context, *open, *ask, false).await?,
             Step::Issue { authentication, consent } => {
                 let issued = self.issue(context, validated, &authentication, consent, Some(&open.record));
-                // Another tab answered meanwhile.
-                let over = || Shown::Refused(InteractionRefusal::Over);
-                Ok(issued.await?.map_or_else(over, Shown::Respond))
+                return Ok(issued.await?.map(Shown::Respond));
             }
-            Step::Refuse(refusal) => {
-                self.end(context, &open, refusal.into()).await.map(|ended| ended.unwrap_or_else(over))
-            }
-        }
+            Step::Refuse(refusal) => return self.end(context, &open, refusal.into()).await,
+        };
+        Ok(Some(shown))
     }
 
     /// Shows what comes next where no client asks: on the way to the account pages.

@@ -58,6 +58,7 @@ pub mod session_state;
 pub mod sign_in;
 pub mod signing_keys;
 mod subjects;
+mod surroundings;
 pub mod token;
 mod unused_clients;
 pub mod userinfo;

@@ -42,7 +42,8 @@ impl Service {
         let Ok(claims) = serde_json::from_value::<AccessTokenClaims>(claims) else { return Ok(None) };
         // The database is asked about a client, too, not the cache, so that a disabled client's tokens
         // are dead on every node at once.
-        let (revoked, above) = self.0.store.above_jwt(claims.jti, claims.grant_id, &claims.client_id).await?;
+        let above = self.0.store.above_jwt(claims.jti, claims.grant_id, &claims.client_id, claims.iat);
+        let (revoked, above) = above.await?;
         Ok(Some(FoundAccessToken { claims, digest: None, revoked, above }))
     }
 }

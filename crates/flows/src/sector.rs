@@ -22,6 +22,19 @@ pub enum SectorRefusal {
     Document(#[from] SectorFault),
 }
 
+/// The sector document that is to be asked about a client: none, if it names none, or registered already as
+/// `before` with the same members.
+pub(crate) fn asks_sector<'a>(
+    metadata: &'a ClientMetadata,
+    before: Option<&ClientMetadata>,
+) -> Option<&'a str> {
+    let same = |before: &ClientMetadata| {
+        before.sector_identifier_uri == metadata.sector_identifier_uri
+            && before.redirect_uris == metadata.redirect_uris
+    };
+    metadata.sector_identifier_uri.as_deref().filter(|_| !before.is_some_and(same))
+}
+
 impl Service {
     /// Fetches and checks the sector document of a client that has one. Clients that registered already as
     /// `before`, with the same members, are not asked again.
@@ -33,14 +46,7 @@ impl Service {
         metadata: &ClientMetadata,
         before: Option<&ClientMetadata>,
     ) -> Result<(), SectorRefusal> {
-        let Some(uri) = &metadata.sector_identifier_uri else { return Ok(()) };
-        let same = |before: &ClientMetadata| {
-            before.sector_identifier_uri.as_ref() == Some(uri)
-                && before.redirect_uris == metadata.redirect_uris
-        };
-        if before.is_some_and(same) {
-            return Ok(());
-        }
+        let Some(uri) = asks_sector(metadata, before) else { return Ok(()) };
         let document = self.0.outbound.get(uri, &["application/json"]).await?;
         Ok(lists_redirect_uris(&document.body, &metadata.redirect_uris)?)
     }

@@ -1,9 +1,11 @@
 //! Signing in: username and password, from the first page of an interaction.
 
+use ::federation::{Provider, UpstreamIdentity};
 use audit::EventKind;
 use jose::digest::{Digest, sha256};
 use mfa::{
-    AttemptKind, Guesser, PasswordRefusal, Rehash, User, Username, VerifiedPassword,
+    AttemptKind, FirstFactor, Guesser, PasswordRefusal, Rehash, SignInBasis, User, Username,
+    VerifiedPassword,
     session::{SessionOrigin, end, reauthenticate, start},
     throttle::{attempts_key, reserve},
 };
@@ -78,7 +80,11 @@ impl Service {
             Err(PasswordAnswer::Wait(seconds)) => Ok(again(open, CredentialRefusal::Wait(seconds))),
             Err(PasswordAnswer::Wrong) => Ok(again(open, CredentialRefusal::Wrong)),
             Ok((user, verified)) => {
-                let session = self.begin_session(context, &open, &user, &verified).await?;
+                let Some(session) = self.begin_session(context, &open, (&verified).into(), None).await?
+                else {
+                    self.login_failed(context, Some(&user), name.as_ref(), "account_changed").await?;
+                    return Ok(again(open, CredentialRefusal::Wrong));
+                };
                 metrics::counter!("chancery_logins_total", "outcome" => "accepted").increment(1);
                 let device = if password_suffices { self.remember_device(cookies, &binding) } else { None };
                 // They are signed in; a hash that could not be strengthened can wait for the next time.
@@ -157,21 +163,22 @@ impl Service {
     }
 
     /// Starts a session, or renews the one that the same person has in this browser. Another
-    /// person's session in this browser ends. The cookie is new in any case (SE-01).
-    async fn begin_session(
+    /// person's session in this browser ends. The cookie is new in any case (SE-01). `None` if the account
+    /// was disabled, or the password changed, since it was verified (BCP-09).
+    pub(crate) async fn begin_session(
         &self,
         context: &RequestContext,
         open: &Open,
-        user: &User,
-        verified: &VerifiedPassword,
-    ) -> Result<SessionCookie> {
+        first: FirstFactor,
+        upstream: Option<(&Provider, &UpstreamIdentity)>,
+    ) -> Result<Option<SessionCookie>> {
         let now = self.now();
         let policy = &self.0.policies.sessions;
         let cookie = SessionCookie::from_entropy(self.entropy());
         let digest = sha256(cookie.expose());
         let event = |kind| {
             let client = open.record.client.clone();
-            self.event(context, kind, now).user(user.id).client(client).interaction(open.record.id)
+            self.event(context, kind, now).user(first.user()).client(client).interaction(open.record.id)
         };
         let origin = || SessionOrigin {
             id: SessionId(self.random().id(now)),
@@ -179,22 +186,30 @@ impl Service {
             address: context.address,
             user_agent: context.user_agent.clone(),
         };
-        let login = event(EventKind::LoginSucceeded);
-        let current = open.facts.visitor.as_ref().map(|visitor: &Visitor| &visitor.session);
-        let renewal = current.and_then(|session| reauthenticate(session, verified, digest, policy, now).ok());
-        if current.is_none() {
-            let new = start(verified, origin(), policy, now);
-            let started = event(EventKind::SessionStarted).session(new.session.id);
-            let start = SessionStart { session: &new, events: [&login, &started] };
-            self.0.store.start_session(&start).await?;
-            return Ok(cookie);
+        let mut login = event(EventKind::LoginSucceeded);
+        if let Some((provider, _)) = upstream {
+            login = login.detail("upstream", provider.config().id.as_str());
         }
+        let current = open.facts.visitor.as_ref().map(|visitor: &Visitor| &visitor.session);
+        let basis = first.basis();
+        if let (None, SignInBasis::Password { changed_at: password_changed_at, .. }) = (current, basis) {
+            let new = start(first.clone(), origin(), policy, now);
+            let started = event(EventKind::SessionStarted).session(new.session.id);
+            let start = SessionStart { session: &new, password_changed_at, events: [&login, &started] };
+            return Ok((self.0.store.start_session(&start).await? == 1).then_some(cookie));
+        }
+        let renewal =
+            current.and_then(|session| reauthenticate(session, first.clone(), digest, policy, now).ok());
         let mut tx = self.0.store.begin().await?;
+        if tx.hold_signing_in(&basis).await? != 1 {
+            return Ok(None);
+        }
         tx.record(&login).await?;
-        if let Some(renewal) = &renewal
+        let session = if let Some(renewal) = &renewal
             && tx.renew_session(renewal).await? == 1
         {
             tx.record(&event(EventKind::SessionRenewed).session(renewal.session.id)).await?;
+            renewal.session.id
         } else {
             if let Some(ended) = current.and_then(|session| end(session, session.user, now))
                 && tx.end_session(&ended).await? == 1
@@ -202,12 +217,17 @@ impl Service {
                 let ended_event = event(EventKind::SessionEnded).user(ended.user).session(ended.id);
                 tx.record(&ended_event.reason("replaced")).await?;
             }
-            let new = start(verified, origin(), policy, now);
+            let new = start(first.clone(), origin(), policy, now);
             tx.insert_session(&new).await?;
             tx.record(&event(EventKind::SessionStarted).session(new.session.id)).await?;
+            new.session.id
+        };
+        if let Some((_, identity)) = upstream {
+            tx.put_upstream_session(&self.upstream_session(session, identity, now)?).await?;
         }
         tx.commit().await?;
-        Ok(cookie)
+        self.0.deliveries.wake();
+        Ok(Some(cookie))
     }
 
     /// Stores the password under stronger parameters, where the bank raised them.

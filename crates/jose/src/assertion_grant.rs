@@ -3,17 +3,19 @@
 //!
 //! It differs from a client assertion in who signs and about whom: the issuer is somebody else's identity
 //! service, the subject is a person. The rules of time, audience and single use are the same, and for the
-//! same reasons.
+//! same reasons: they are written once.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Algorithm, ClaimFault, JoseFault, KeySet, Mark, Unreplayed, digest::sha256_framed, verify,
+    Algorithm, ClaimFault, JoseFault, KeySet, Unreplayed,
+    assertion::{self, Rules},
+    verify,
     verify::Compact,
 };
 
-/// The `typ` that assertions may carry. Others belong to other kinds of token (RFC 8725 §3.11).
-const TYPES: [&str; 2] = ["JWT", "authorization-grant+jwt"];
+/// The `typ` of its own that such an assertion may carry.
+const TYPE: &str = "authorization-grant+jwt";
 
 /// `iat` and `nbf` may lie so far ahead, and an assertion counts so long after its end.
 const LEEWAY: TimeDelta = TimeDelta::seconds(10);
@@ -63,6 +65,8 @@ pub enum AssertionGrantFault {
     NotYetValid,
 }
 
+assertion::says_what_is_broken!(AssertionGrantFault);
+
 /// An assertion that satisfied its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,14 +83,14 @@ pub struct AssertedPerson {
 /// # Errors
 /// [`AssertionGrantFault`] says which rule it broke.
 pub fn verify_assertion_grant(
-    assertion: &str,
+    presented: &str,
     keys: &KeySet,
     policy: &AssertionGrantPolicy<'_>,
     now: DateTime<Utc>,
 ) -> Result<Unreplayed<AssertedPerson>, AssertionGrantFault> {
     use AssertionGrantFault as Fault;
-    let verified = verify(assertion, keys, &Algorithm::ALL)?;
-    if verified.typ.is_some() && !TYPES.iter().any(|typ| verified.typ_is(typ)) {
+    let verified = verify(presented, keys, &Algorithm::ALL)?;
+    if !assertion::is_of_type(&verified, TYPE) {
         return Err(Fault::Type);
     }
     let claims = &verified.claims;
@@ -96,27 +100,15 @@ pub fn verify_assertion_grant(
     claims.sub()?.ok_or(ClaimFault::Missing("sub"))?;
     let named = claims.get(policy.subject_claim).and_then(|value| value.as_str());
     let subject = named.filter(|text| !text.is_empty()).ok_or(Fault::Subject)?.to_owned();
-    // An assertion that somebody else may take too could be replayed here by them.
-    let audience = claims.aud()?.ok_or(ClaimFault::Missing("aud"))?;
-    if !audience.values.iter().all(|value| policy.accepted_audiences.contains(&value.as_str())) {
-        return Err(Fault::Audience);
-    }
-    let expires_at = claims.exp()?.ok_or(ClaimFault::Missing("exp"))?;
-    if now >= expires_at + LEEWAY {
-        return Err(Fault::Expired);
-    }
-    if expires_at > now + policy.max_lifetime + LEEWAY {
-        return Err(Fault::LivesTooLong);
-    }
-    let ahead = |time: DateTime<Utc>| time > now + LEEWAY;
-    if claims.iat()?.is_some_and(ahead) || claims.nbf()?.is_some_and(ahead) {
-        return Err(Fault::NotYetValid);
-    }
-    let jti = claims.jti()?.ok_or(ClaimFault::Missing("jti"))?;
-    // An issuer's `jti`s are its own: two issuers may choose the same.
-    let digest = sha256_framed(&[b"assertion-grant", policy.issuer.as_bytes(), jti.as_bytes()]);
+    let rules = Rules {
+        accepted_audiences: policy.accepted_audiences,
+        max_lifetime: policy.max_lifetime,
+        leeway: LEEWAY,
+    };
+    let expires_at = rules.check(claims, &assertion::audience(claims)?, now)?;
+    let mark = rules.mark(("assertion-grant", b"assertion-grant"), policy.issuer, claims, expires_at)?;
     let person = AssertedPerson { issuer: policy.issuer.to_owned(), subject };
-    Ok(Unreplayed::new(person, Mark { kind: "assertion-grant", digest, expires_at: expires_at + LEEWAY }))
+    Ok(Unreplayed::new(person, mark))
 }
 
 /// The issuer that an assertion claims, **unverified**: good only for finding whose keys to verify it with.

@@ -9,12 +9,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Algorithm, Audience, ClaimFault, Claims, JoseFault, KeySet, Mark, Unreplayed, digest::sha256_framed,
-    verify, verify::Compact,
+    Algorithm, ClaimFault, JoseFault, KeySet, Unreplayed,
+    assertion::{self, Rules},
+    verify,
+    verify::Compact,
 };
 
-/// The `typ` that assertions may carry. Others belong to other kinds of token (RFC 8725 §3.11).
-const TYPES: [&str; 2] = ["JWT", "client-authentication+jwt"];
+/// The `typ` of its own that such an assertion may carry.
+const TYPE: &str = "client-authentication+jwt";
 
 /// What an assertion has to satisfy.
 #[derive(Clone, Debug)]
@@ -76,6 +78,8 @@ pub enum AssertionFault {
     NotYetValid,
 }
 
+assertion::says_what_is_broken!(AssertionFault);
+
 /// A client assertion that satisfied its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -96,13 +100,13 @@ pub struct ClientAssertion {
 /// # Errors
 /// [`AssertionFault`] says which rule it broke.
 pub fn verify_client_assertion(
-    assertion: &str,
+    presented: &str,
     keys: &KeySet,
     policy: &AssertionPolicy<'_>,
     now: DateTime<Utc>,
 ) -> Result<Unreplayed<ClientAssertion>, AssertionFault> {
-    let verified = verify(assertion, keys, policy.algorithms)?;
-    if verified.typ.is_some() && !TYPES.iter().any(|typ| verified.typ_is(typ)) {
+    let verified = verify(presented, keys, policy.algorithms)?;
+    if !assertion::is_of_type(&verified, TYPE) {
         return Err(AssertionFault::Type);
     }
     let claims = &verified.claims;
@@ -112,47 +116,24 @@ pub fn verify_client_assertion(
     if claims.sub()?.ok_or(ClaimFault::Missing("sub"))? != policy.client_id {
         return Err(AssertionFault::Subject);
     }
-    check_audience(&claims.aud()?.ok_or(ClaimFault::Missing("aud"))?, policy)?;
-    let expires_at = check_times(claims, policy, now)?;
-    let jti = claims.jti()?.ok_or(ClaimFault::Missing("jti"))?;
-    // A client's `jti`s are its own: two clients may choose the same.
-    let digest = sha256_framed(&[b"client-assertion", policy.client_id.as_bytes(), jti.as_bytes()]);
+    let audience = assertion::audience(claims)?;
+    if policy.audience_must_be_string && audience.was_array {
+        return Err(AssertionFault::AudienceIsArray);
+    }
+    let rules = Rules {
+        accepted_audiences: policy.accepted_audiences,
+        max_lifetime: policy.max_lifetime,
+        leeway: policy.leeway,
+    };
+    let expires_at = rules.check(claims, &audience, now)?;
+    let mark = rules.mark(("client_assertion", b"client-assertion"), policy.client_id, claims, expires_at)?;
     let accepted = ClientAssertion {
         client_id: policy.client_id.to_owned(),
         algorithm: verified.algorithm,
         kid: verified.kid.clone(),
         expires_at,
     };
-    // Remembered for as long as the leeway would still admit it.
-    let mark = Mark { kind: "client_assertion", digest, expires_at: expires_at + policy.leeway };
     Ok(Unreplayed::new(accepted, mark))
-}
-
-fn check_audience(audience: &Audience, policy: &AssertionPolicy<'_>) -> Result<(), AssertionFault> {
-    if policy.audience_must_be_string && audience.was_array {
-        return Err(AssertionFault::AudienceIsArray);
-    }
-    let ours = |value: &String| policy.accepted_audiences.contains(&value.as_str());
-    if audience.values.iter().all(ours) { Ok(()) } else { Err(AssertionFault::Audience) }
-}
-
-fn check_times(
-    claims: &Claims,
-    policy: &AssertionPolicy<'_>,
-    now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, AssertionFault> {
-    let expires_at = claims.exp()?.ok_or(ClaimFault::Missing("exp"))?;
-    if now >= expires_at + policy.leeway {
-        return Err(AssertionFault::Expired);
-    }
-    if expires_at > now + policy.max_lifetime + policy.leeway {
-        return Err(AssertionFault::LivesTooLong);
-    }
-    let ahead = |time: DateTime<Utc>| time > now + policy.leeway;
-    if claims.iat()?.is_some_and(ahead) || claims.nbf()?.is_some_and(ahead) {
-        return Err(AssertionFault::NotYetValid);
-    }
-    Ok(expires_at)
 }
 
 /// The client that an assertion is about, **unverified**: good only for finding whose keys to

@@ -10,6 +10,7 @@
 //! required claims, key sizes, and key types whose `Debug` prints no secret.
 
 pub mod algorithm;
+mod assertion;
 pub mod assertion_grant;
 mod aws;
 pub mod certificate;

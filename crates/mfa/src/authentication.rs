@@ -16,12 +16,13 @@ use crate::{
 #[must_use = "a verified password should start or renew a session"]
 pub struct VerifiedPassword {
     user: UserId,
+    changed_at: Option<DateTime<Utc>>,
     needs_rehash: bool,
 }
 
 impl VerifiedPassword {
-    pub(crate) const fn new(user: UserId, needs_rehash: bool) -> Self {
-        Self { user, needs_rehash }
+    pub(crate) const fn new(user: UserId, changed_at: Option<DateTime<Utc>>, needs_rehash: bool) -> Self {
+        Self { user, changed_at, needs_rehash }
     }
 
     /// Whose.
@@ -75,21 +76,73 @@ impl VerifiedUpstream {
     pub const fn user(&self) -> UserId {
         self.user
     }
+}
 
-    /// When the provider authenticated them.
-    pub const fn auth_time(&self) -> DateTime<Utc> {
-        self.auth_time
+/// A first factor that was shown just now, of either kind: what a session begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a first factor should start or renew a session"]
+pub struct FirstFactor {
+    pub(crate) user: UserId,
+    /// When it was shown; a password just now.
+    pub(crate) auth_time: Option<DateTime<Utc>>,
+    pub(crate) acr: Acr,
+    pub(crate) amr: Vec<Amr>,
+    pub(crate) basis: SignInBasis,
+}
+
+impl FirstFactor {
+    /// Whose.
+    pub const fn user(&self) -> UserId {
+        self.user
     }
 
-    /// How strongly.
-    pub const fn acr(&self) -> Acr {
-        self.acr
+    /// What must still hold when something is written because of it.
+    pub const fn basis(&self) -> SignInBasis {
+        self.basis
     }
+}
 
-    /// By which methods.
-    pub fn amr(&self) -> &[Amr] {
-        &self.amr
+impl From<&VerifiedPassword> for FirstFactor {
+    fn from(password: &VerifiedPassword) -> Self {
+        Self {
+            user: password.user,
+            auth_time: None,
+            acr: Acr::CustomerAuthentication,
+            amr: vec![Amr::Pwd],
+            basis: SignInBasis::Password { user: password.user, changed_at: password.changed_at },
+        }
     }
+}
+
+impl From<&VerifiedUpstream> for FirstFactor {
+    fn from(upstream: &VerifiedUpstream) -> Self {
+        Self {
+            user: upstream.user,
+            auth_time: Some(upstream.auth_time),
+            acr: upstream.acr,
+            amr: upstream.amr.clone(),
+            basis: SignInBasis::Upstream { user: upstream.user },
+        }
+    }
+}
+
+/// The condition of whatever a sign-in writes. Checking a password takes a while, and meanwhile the bank may
+/// disable the account or the person change the password: what was shown is worth nothing then (BCP-09).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInBasis {
+    /// The account is enabled, and its password is still the one that was verified, however it is hashed
+    /// by now.
+    Password {
+        /// Whose.
+        user: UserId,
+        /// When the password was last changed, as it was read.
+        changed_at: Option<DateTime<Utc>>,
+    },
+    /// The account is enabled.
+    Upstream {
+        /// Whose.
+        user: UserId,
+    },
 }
 
 /// Proof that somebody showed the second factor of an account just now, for the first time.

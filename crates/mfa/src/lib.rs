@@ -26,7 +26,8 @@ pub mod user;
 
 pub use account::{PasswordChange, Rehash, TotpReset};
 pub use authentication::{
-    Authentication, Disabled, VerifiedPassword, VerifiedSecondFactor, VerifiedUpstream,
+    Authentication, Disabled, FirstFactor, SignInBasis, VerifiedPassword, VerifiedSecondFactor,
+    VerifiedUpstream,
 };
 pub use device::{DeviceBinding, DeviceId};
 pub use password::{

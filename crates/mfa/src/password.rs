@@ -268,7 +268,7 @@ pub fn verify(
     if !user.is_enabled() {
         return Err(PasswordRefusal::DisabledUser);
     }
-    Ok(VerifiedPassword::new(user.id, is_weaker(stored, params)))
+    Ok(VerifiedPassword::new(user.id, user.password_changed_at, is_weaker(stored, params)))
 }
 
 /// Whether a stored hash is weaker in any respect than `params`.

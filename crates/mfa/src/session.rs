@@ -17,7 +17,7 @@ use protocol::{
     acr::{Acr, Amr},
 };
 
-use crate::authentication::{VerifiedPassword, VerifiedSecondFactor, VerifiedUpstream};
+use crate::authentication::{FirstFactor, VerifiedSecondFactor};
 
 /// A session as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,50 +147,15 @@ pub struct SessionOrigin {
     pub user_agent: Option<String>,
 }
 
-/// Starts a session. Where the browser had one of another user, end that in the same transaction.
+/// Starts a session with a first factor; one on an upstream provider's word is as old and as strong as that
+/// says. Where the browser had one of another user, end that in the same transaction.
 pub fn start(
-    password: &VerifiedPassword,
+    first: impl Into<FirstFactor>,
     origin: SessionOrigin,
     policy: &SessionPolicy,
     now: DateTime<Utc>,
 ) -> NewSession {
-    begin(First::password(password.user(), now), origin, policy, now)
-}
-
-/// Starts a session on an upstream provider's word: as old and as strong as that says.
-pub fn start_upstream(
-    upstream: &VerifiedUpstream,
-    origin: SessionOrigin,
-    policy: &SessionPolicy,
-    now: DateTime<Utc>,
-) -> NewSession {
-    begin(First::upstream(upstream), origin, policy, now)
-}
-
-/// What a session begins with, or begins anew with.
-struct First {
-    user: UserId,
-    auth_time: DateTime<Utc>,
-    acr: Acr,
-    amr: Vec<Amr>,
-}
-
-impl First {
-    fn password(user: UserId, now: DateTime<Utc>) -> Self {
-        Self { user, auth_time: now, acr: Acr::CustomerAuthentication, amr: vec![Amr::Pwd] }
-    }
-
-    fn upstream(upstream: &VerifiedUpstream) -> Self {
-        Self {
-            user: upstream.user(),
-            auth_time: upstream.auth_time(),
-            acr: upstream.acr(),
-            amr: upstream.amr().to_vec(),
-        }
-    }
-}
-
-fn begin(first: First, origin: SessionOrigin, policy: &SessionPolicy, now: DateTime<Utc>) -> NewSession {
+    let first = first.into();
     let user_agent = origin.user_agent.map(|text| one_line(&text).trim().to_owned());
     NewSession {
         session: Session {
@@ -198,7 +163,7 @@ fn begin(first: First, origin: SessionOrigin, policy: &SessionPolicy, now: DateT
             digest: origin.digest,
             user: first.user,
             created_at: now,
-            auth_time: first.auth_time,
+            auth_time: first.auth_time.unwrap_or(now),
             last_seen_at: now,
             expires_at: now + policy.absolute,
             acr: first.acr,
@@ -210,45 +175,22 @@ fn begin(first: First, origin: SessionOrigin, policy: &SessionPolicy, now: DateT
     }
 }
 
-/// Renews a session whose owner typed the password again. It falls back to one factor.
+/// Renews a session whose owner showed a first factor again: it is worth that again, and no more.
 ///
 /// # Errors
 /// [`SessionFault`].
 pub fn reauthenticate(
     session: &Session,
-    password: &VerifiedPassword,
+    first: impl Into<FirstFactor>,
     digest: Digest,
     policy: &SessionPolicy,
     now: DateTime<Utc>,
 ) -> Result<SessionRenewal, SessionFault> {
-    renew(session, First::password(password.user(), now), digest, policy, now)
-}
-
-/// Renews a session whose person an upstream provider vouched for again.
-///
-/// # Errors
-/// [`SessionFault`].
-pub fn reauthenticate_upstream(
-    session: &Session,
-    upstream: &VerifiedUpstream,
-    digest: Digest,
-    policy: &SessionPolicy,
-    now: DateTime<Utc>,
-) -> Result<SessionRenewal, SessionFault> {
-    renew(session, First::upstream(upstream), digest, policy, now)
-}
-
-fn renew(
-    session: &Session,
-    first: First,
-    digest: Digest,
-    policy: &SessionPolicy,
-    now: DateTime<Utc>,
-) -> Result<SessionRenewal, SessionFault> {
+    let first = first.into();
     renewable(session, first.user, policy, now)?;
     let renewed = Session {
         digest,
-        auth_time: first.auth_time,
+        auth_time: first.auth_time.unwrap_or(now),
         last_seen_at: now,
         expires_at: now + policy.absolute,
         acr: first.acr,

@@ -6,7 +6,7 @@ use rstest::rstest;
 use uuid::Uuid;
 
 use super::*;
-use crate::authentication::Authentication;
+use crate::authentication::{Authentication, VerifiedPassword};
 
 const ALICE: UserId = UserId(Uuid::from_u128(1));
 const BOB: UserId = UserId(Uuid::from_u128(2));
@@ -26,7 +26,7 @@ fn started() -> Session {
         address: None,
         user_agent: Some("Browser/1\r\nforged".to_owned()),
     };
-    start(&VerifiedPassword::new(ALICE, false), origin, &policy(), at(0)).session
+    start(&VerifiedPassword::new(ALICE, None, false), origin, &policy(), at(0)).session
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn se_01_login_and_step_up_change_the_cookie_and_keep_the_sid() {
     assert_eq!(stepped.session.auth_time, at(0), "the time of the password");
     assert_eq!(stepped.session.expires_at, session.expires_at, "a second factor prolongs nothing");
 
-    let password = VerifiedPassword::new(ALICE, false);
+    let password = VerifiedPassword::new(ALICE, None, false);
     let renewed = reauthenticate(&stepped.session, &password, sha256("third"), &policy(), at(20)).unwrap();
     assert_eq!(renewed.before, sha256("second"));
     assert_eq!(renewed.session.acr, Acr::CustomerAuthentication, "the second factor is asked for again");
@@ -58,7 +58,7 @@ fn factors_of_another_user_renew_nothing() {
     let factor = VerifiedSecondFactor::new(BOB);
     let stepped = step_up(&session, &factor, sha256("x"), &policy(), at(1));
     assert_eq!(stepped, Err(SessionFault::AnotherUser));
-    let password = VerifiedPassword::new(BOB, false);
+    let password = VerifiedPassword::new(BOB, None, false);
     let renewed = reauthenticate(&session, &password, sha256("x"), &policy(), at(1));
     assert_eq!(renewed, Err(SessionFault::AnotherUser));
     assert_eq!(end(&session, BOB, at(1)), None);

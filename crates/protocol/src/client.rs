@@ -57,13 +57,6 @@ wire_enum! {
     }
 }
 
-impl AuthMethod {
-    /// Whether it is by client certificate, so that it needs mutual TLS (RFC 8705 §2).
-    pub const fn is_by_certificate(self) -> bool {
-        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
-    }
-}
-
 wire_enum! {
     /// A grant type (RFC 6749 §4).
     GrantType {

@@ -52,7 +52,8 @@ pub enum IntrospectionResponse {
 /// The members of an active answer (IN-03), minimal for the resource server that asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActiveToken {
-    /// The scope, as far as it concerns the asker.
+    /// The scope, as far as it concerns the asker; left out where only details are left.
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
     /// The client that holds the token.
     pub client_id: ClientId,

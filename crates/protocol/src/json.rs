@@ -2,7 +2,8 @@
 //!
 //! `serde_json` silently keeps the last of two equal members, so a check and the code behind it
 //! could see different documents. This reader builds a value and refuses the second member. Depth
-//! is bounded by `serde_json` (128 levels).
+//! is bounded by `serde_json` (128 levels). U+0000 is refused too, however it is written: no text of a
+//! protocol has it, and not every database keeps it.
 
 use std::fmt;
 
@@ -17,16 +18,16 @@ use serde_json::{Map, Number, Value};
 #[error("not acceptable JSON: {0}")]
 pub struct JsonFault(#[from] serde_json::Error);
 
-/// Reads a `T` from JSON text, refusing duplicate members at every level.
+/// Reads a `T` from JSON text, refusing duplicate members and U+0000 at every level.
 ///
 /// # Errors
-/// [`JsonFault`] for text that is no JSON, repeats a member, or does not fit `T`.
+/// [`JsonFault`] for text that is no JSON, repeats a member, has U+0000, or does not fit `T`.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonFault> {
     let Strict(value) = serde_json::from_slice(bytes)?;
     Ok(serde_json::from_value(value)?)
 }
 
-/// A JSON value in which no object repeats a member.
+/// A JSON value in which no object repeats a member and no text has U+0000.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -55,10 +56,12 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
     }
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        without_nul(value)?;
         Ok(Value::String(value.to_owned()))
     }
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
+        without_nul(&value)?;
         Ok(Value::String(value))
     }
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -74,6 +77,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
+            without_nul(&name)?;
             let Strict(value) = members.next_value()?;
             if map.insert(name, value).is_some() {
                 return Err(A::Error::custom("a member is repeated"));
@@ -81,6 +85,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
         }
         Ok(Value::Object(map))
     }
+}
+
+fn without_nul<E: serde::de::Error>(text: &str) -> Result<(), E> {
+    if text.contains('\0') { Err(E::custom("U+0000 in a text")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -97,6 +105,15 @@ mod tests {
     #[case(r#"{"a":"#)]
     fn jo_02_duplicates_and_garbage_are_refused(#[case] text: &str) {
         assert!(from_slice::<Value>(text.as_bytes()).is_err());
+    }
+
+    #[rstest]
+    #[case(r#""\u0000""#)]
+    #[case(r#"{"a":["b\u0000c"]}"#)]
+    #[case(r#"{"a":{"\u0000":1}}"#)]
+    fn jo_02_u_0000_is_refused(#[case] text: &str) {
+        assert!(from_slice::<Value>(text.as_bytes()).is_err());
+        assert!(from_slice::<Value>(text.replace("u0000", "u0001").as_bytes()).is_ok());
     }
 
     #[test]

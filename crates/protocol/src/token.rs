@@ -202,7 +202,8 @@ pub struct TokenResponse {
     pub token_type: &'static str,
     /// Its lifetime in seconds; always there (ER-03).
     pub expires_in: i64,
-    /// The scope that was granted.
+    /// The scope that was granted; left out where only details were, as no scope is empty (RFC 6749 §3.3).
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
     /// What exactly was granted, enriched maybe (RFC 9396 §7, RAR-03).
     #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]

@@ -111,13 +111,19 @@ impl Issuer {
             return Ok(AccessToken::read(answer, issuer, audience, now)?);
         }
         let claims = self.verify(token, now).await?;
-        if self.config.introspection.is_some() {
-            self.introspect(token).await?;
-        }
         if !claims.contains_key("jti") {
             return Err(TokenFault::Incomplete.into());
         }
-        Ok(AccessToken::read(claims, issuer, audience, now)?)
+        if self.config.introspection.is_none() {
+            return Ok(AccessToken::read(claims, issuer, audience, now)?);
+        }
+        let signed = AccessToken::read(claims.clone(), issuer, audience, now)?;
+        let answer = self.introspect(token).await?;
+        let token = AccessToken::read(as_it_is_now(answer, claims), issuer, audience, now)?;
+        if !signed.is_the_same_as(&token) {
+            return Err(TokenFault::Unverified.into());
+        }
+        Ok(token)
     }
 
     async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Map<String, Value>, Refusal> {
@@ -282,6 +288,17 @@ fn fault(fault: OwnTokenFault) -> TokenFault {
 fn unavailable(fault: IssuerFault) -> Refusal {
     tracing::warn!(%fault, "the issuer can't be asked");
     Refusal::IssuerUnavailable
+}
+
+/// What a JWT allows is what the issuer answers about it now: a consent may have been narrowed, or a role taken
+/// away, since it was signed. Only of what does not change may an answer be silent (RFC 7662 §2.2).
+fn as_it_is_now(mut answer: Map<String, Value>, signed: Map<String, Value>) -> Map<String, Value> {
+    for (name, value) in signed {
+        if !["scope", "roles", "authorization_details"].contains(&name.as_str()) {
+            answer.entry(name).or_insert(value);
+        }
+    }
+    answer
 }
 
 /// Some issuers answer `active` about refresh tokens too; those are not for an API (RFC 9700 §4.14).

@@ -32,6 +32,8 @@ fn key() -> SigningKey {
 struct Inner {
     url: String,
     claimed: Lock<String>,
+    /// What is answered about a JWT; nothing makes it inactive.
+    answered: Lock<Option<Value>>,
     keys: Lock<Vec<SigningKey>>,
     published: AtomicUsize,
     fetches: AtomicUsize,
@@ -48,6 +50,7 @@ impl Stub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let inner = Inner {
             claimed: Lock::new(url.clone()),
+            answered: Lock::default(),
             url,
             keys: Lock::new(vec![key()]),
             published: AtomicUsize::new(1),
@@ -138,6 +141,9 @@ async fn introspect(State(stub): State<Stub>, Form(form): Form<Vec<(String, Stri
         "refresh" => answer["token_type"] = json!("refresh_token"),
         "nobodys" => answer = json!({"active": true}),
         "truthy" => answer["active"] = json!("true"),
+        token if looks_like_jwt(token) => {
+            answer = stub.0.answered.lock().unwrap().clone().unwrap_or_else(|| json!({"active": false}));
+        }
         _ => answer = json!({"active": false}),
     }
     Json(answer)
@@ -220,6 +226,54 @@ async fn f2_38_introspection_is_believed_about_access_tokens_of_this_api_only() 
     }
     assert_eq!(refused(issuer.read("opaque", at(3610)).await), TokenFault::Expired);
     assert_eq!(refused(stub.known().read("opaque", at(0)).await), TokenFault::Unverified, "nobody to ask");
+}
+
+#[tokio::test]
+async fn f2_17_f2_38_a_jwt_allows_what_the_issuer_answers_about_it_now() {
+    let stub = Stub::start().await;
+    let issuer = stub.asked();
+    let mut signed = claims(&stub.0.url);
+    signed["scope"] = json!("accounts:read balances:read");
+    signed["roles"] = json!(["account-viewer"]);
+    signed["authorization_details"] = json!([{"type": "account_information", "accounts": ["1", "2"]}]);
+    (signed["cnf"], signed["grant_id"]) = (json!({"jkt": "k"}), json!("g"));
+    let token = stub.key().sign("at+jwt", &signed).unwrap();
+    let read = async |answer: Option<Value>| {
+        *stub.0.answered.lock().unwrap() = answer;
+        issuer.read(&token, at(0)).await
+    };
+    let answer = |change: Value| {
+        let mut answer = signed.clone();
+        answer["active"] = json!(true);
+        answer.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        Some(answer)
+    };
+    assert_eq!(read(answer(json!({}))).await.unwrap(), stub.known().read(&token, at(0)).await.unwrap());
+    let narrower = json!({
+        "scope": "balances:read", "roles": [], "sub": "the bank's own name",
+        "authorization_details": [{"type": "account_information", "accounts": ["2"]}],
+    });
+    let now = read(answer(narrower)).await.unwrap();
+    assert_eq!(now.scope.iter().collect::<Vec<_>>(), ["balances:read"]);
+    assert!(now.roles.is_empty());
+    assert_eq!(now.authorization_details[0]["accounts"], json!(["2"]));
+    assert_eq!(now.subject, "the bank's own name", "as of an opaque token");
+    // What is not said is no longer allowed; who it is and to what it is bound, the JWT says.
+    let now = read(Some(json!({"active": true}))).await.unwrap();
+    assert!(now.scope.is_empty() && now.roles.is_empty() && now.authorization_details.is_empty());
+    assert_eq!((now.subject.as_str(), now.jkt.as_deref()), ("alice", Some("k")));
+    assert_eq!((now.id.as_deref(), now.grant_id.as_deref()), (Some("1"), Some("g")));
+    let table = [
+        (json!({"jti": "2"}), TokenFault::Unverified),
+        (json!({"cnf": {"jkt": "another"}}), TokenFault::Unverified),
+        (json!({"cnf": {"jkt": "k", "x5t#S256": "c"}}), TokenFault::Unverified),
+        (json!({"aud": "https://other.example"}), TokenFault::Audience),
+        (json!({"iss": "https://other.example"}), TokenFault::Issuer),
+        (json!({"active": false}), TokenFault::Inactive),
+    ];
+    for (change, fault) in table {
+        assert_eq!(refused(read(answer(change.clone())).await), fault, "{change}");
+    }
 }
 
 #[tokio::test]

@@ -63,6 +63,9 @@ pub struct AccessToken {
     pub client_id: String,
     /// Its identifier (`jti`); a JWT always has one (RFC 9068 §2.2).
     pub id: Option<String>,
+    /// The authorization that it came from (`grant_id`), if the issuer says so: refreshed tokens have another
+    /// `id`, and the same of these.
+    pub grant_id: Option<String>,
     /// What it may do (RFC 6749 §3.3).
     pub scope: BTreeSet<String>,
     /// The roles that the person holds, as far as the scopes give them.
@@ -98,6 +101,7 @@ struct Members {
     sub: String,
     client_id: String,
     jti: Option<String>,
+    grant_id: Option<String>,
     exp: i64,
     nbf: Option<i64>,
     #[serde(default)]
@@ -163,6 +167,7 @@ impl AccessToken {
             subject: read.sub,
             client_id: read.client_id,
             id: read.jti,
+            grant_id: read.grant_id,
             scope: read.scope.split(' ').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             roles: read.roles,
             authorization_details: read.authorization_details,
@@ -173,6 +178,13 @@ impl AccessToken {
             x5t_s256,
             actor: read.act,
         })
+    }
+
+    /// Whether an answer of introspection is about this very token: its name, and the key or certificate that
+    /// it is bound to.
+    pub(crate) fn is_the_same_as(&self, answer: &Self) -> bool {
+        let identity = |token: &Self| (token.id.clone(), token.jkt.clone(), token.x5t_s256.clone());
+        identity(self) == identity(answer)
     }
 
     /// A token that a client got for itself speaks for nobody else (RFC 9068 §2.2).

@@ -131,4 +131,22 @@ macro_rules! bind_session {
     }};
 }
 
-pub(crate) use {bind_access, bind_code, bind_consent, bind_event, bind_grant, bind_refresh, bind_session};
+macro_rules! bind_interaction {
+    ($query:expr, $interaction:expr) => {{
+        let interaction: &tokens::interaction::InteractionRecord = $interaction;
+        $query
+            .bind(interaction.id.0)
+            .bind(interaction.client.as_ref().map(protocol::ClientId::as_str))
+            .bind(sqlx::types::Json(&interaction.purpose))
+            .bind(&interaction.browser.as_bytes()[..])
+            .bind(interaction.version)
+            .bind(interaction.created_at.us())
+            .bind(interaction.expires_at.us())
+            .bind(interaction.completed_at.us())
+    }};
+}
+
+pub(crate) use {
+    bind_access, bind_code, bind_consent, bind_event, bind_grant, bind_interaction, bind_refresh,
+    bind_session,
+};

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use consent::ConsentUpsert;
 use jose::Digest;
 use mfa::{
-    AttemptReservation,
+    AttemptReservation, SignInBasis,
     session::{NewSession, SessionTouch},
 };
 use protocol::ClientId;
@@ -22,7 +22,10 @@ use tokens::{
 
 use crate::{
     Store, Tx,
-    bind::{bind_access, bind_code, bind_consent, bind_event, bind_grant, bind_refresh, bind_session},
+    bind::{
+        bind_access, bind_code, bind_consent, bind_event, bind_grant, bind_interaction, bind_refresh,
+        bind_session,
+    },
     engine::{change, change_alone, on_tx, on_writer, once, spanned, within},
     error::Result,
     row::Micros,
@@ -98,6 +101,8 @@ pub struct CodeIssue<'a> {
 pub struct SessionStart<'a> {
     /// The session.
     pub session: &'a NewSession,
+    /// When the password that was verified had been changed last, as it was read.
+    pub password_changed_at: Option<DateTime<Utc>>,
     /// The sign-in and the start, in this order.
     pub events: [&'a Event; 2],
 }
@@ -130,7 +135,7 @@ macro_rules! bind_start {
     ($sql:expr, $start:expr) => {{
         let [first, second] = $start.events;
         let query = bind_event!(bind_event!(sqlx::query($sql), Some(first)), Some(second));
-        bind_session!(query, &$start.session.session)
+        bind_session!(query, &$start.session.session).bind($start.password_changed_at.us())
     }};
 }
 
@@ -234,8 +239,8 @@ impl Store {
     }
 
     /// Stores a code with its grant, ends its interaction, spends its pushed request and records the
-    /// consent above it, if that is new. No row if the interaction was ended, the pushed request spent, or
-    /// the consent answered or withdrawn, meanwhile.
+    /// consent above it, if that is new. No row if the session or the interaction was ended, the pushed
+    /// request spent, or the consent answered or withdrawn, meanwhile.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
@@ -290,9 +295,16 @@ impl Store {
                 // The pushed request was spent above.
                 let query = bind_issue!(hot::postgres::ISSUE_CODE, issue);
                 let query = query.bind(None::<&[u8]>).bind(issue.now.us());
-                within!(open, db => query.execute(db).await)?;
+                if within!(open, db => query.execute(db).await)?.rows_affected() != 1 {
+                    return Ok(0);
+                }
             }
             Tx::Sqlite(open) => {
+                let (session, since) = (issue.grant.session.0, issue.grant.auth_time.us());
+                let live = sqlx::query_scalar(sessions::IS_LIVE).bind(session).bind(since);
+                if !within!(&mut *open, db => live.fetch_one(db).await)? {
+                    return Ok(0);
+                }
                 within!(open, db => bind_issue!(hot::sqlite::ISSUE_CODE, issue).execute(db).await)?;
             }
         }
@@ -300,17 +312,24 @@ impl Store {
         Ok(1)
     }
 
-    /// Stores a session and what is told of it.
+    /// Stores a session that begins with a password, and what is told of it. No row if the account was
+    /// disabled, or the password changed, since it was verified (BCP-09).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if there is no such user.
-    pub async fn start_session(&self, start: &SessionStart<'_>) -> Result<()> {
+    /// [`StoreError`](crate::StoreError).
+    pub async fn start_session(&self, start: &SessionStart<'_>) -> Result<u64> {
         if let Self::Postgres(_, lanes) = self {
             let query = bind_start!(hot::postgres::START_SESSION, start);
-            spanned!(self, start_session, { once!(lanes, db => query.execute(db).await) })?;
-            return Ok(());
+            return Ok(spanned!(self, start_session, { once!(lanes, db => query.execute(db).await) })?
+                .rows_affected());
         }
-        follow(self.begin().await?, bind_start!(hot::sqlite::START_SESSION, start)).await
+        let mut tx = self.begin().await?;
+        let (user, changed_at) = (start.session.session.user, start.password_changed_at);
+        let held = tx.hold_signing_in(&SignInBasis::Password { user, changed_at }).await?;
+        if held == 1 {
+            follow(tx, bind_start!(hot::sqlite::START_SESSION, start)).await?;
+        }
+        Ok(held)
     }
 
     /// Writes one event that tells of no other change.
@@ -327,19 +346,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn begin_interaction(&self, interaction: &InteractionRecord) -> Result<()> {
-        change_alone!(
-            self,
-            interactions::INSERT,
-            interaction.id.0,
-            interaction.client.as_ref().map(ClientId::as_str),
-            sqlx::types::Json(&interaction.purpose),
-            &interaction.browser.as_bytes()[..],
-            interaction.version,
-            interaction.created_at.us(),
-            interaction.expires_at.us(),
-            interaction.completed_at.us(),
-        )
-        .map(drop)
+        spanned!(self, interactions::INSERT, {
+            on_writer!(self, db => {
+                bind_interaction!(sqlx::query(interactions::INSERT), interaction).execute(db).await.map(drop)
+            })
+            .map_err(Into::into)
+        })
     }
 
     /// Writes a session's time of last use, only ever forward.

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     Store, Tx,
-    engine::{change, on_store, on_tx, optional},
+    bind::bind_interaction,
+    engine::{change, on_store, on_tx, optional, spanned},
     error::Result,
     row::{Micros, Row, joined},
     sql::interactions as statement,
@@ -68,6 +69,19 @@ impl Store {
 }
 
 impl Tx {
+    /// Stores an interaction that begins.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn begin_interaction(&mut self, interaction: &InteractionRecord) -> Result<()> {
+        spanned!(self, statement::INSERT, {
+            on_tx!(self, db => {
+                bind_interaction!(sqlx::query(statement::INSERT), interaction).execute(db).await.map(drop)
+            })
+            .map_err(Into::into)
+        })
+    }
+
     /// Completes an interaction at the version that was read. One caller gets the row.
     ///
     /// # Errors

@@ -3,12 +3,12 @@
 
 use chrono::{DateTime, Utc};
 use jose::Digest;
-use protocol::{ClientId, GrantId, TokenId};
+use protocol::{ClientId, GrantId, TokenId, client::GrantType};
 use serde_json::Value;
 use sqlx::{FromRow, Row as _, types::Json};
 use tokens::{
     grant::{AccessTokenRecord, GrantLine, RefreshKind, RefreshRecord},
-    presented::Above,
+    presented::{Above, ClientRights},
 };
 use uuid::Uuid;
 
@@ -86,7 +86,28 @@ impl AccessRow {
 /// What stands above an access token.
 struct AboveRow {
     line: Option<LineRow>,
-    client_enabled: bool,
+    /// Of a token without a grant.
+    client: Option<ClientRow>,
+}
+
+/// What a client may do on its own behalf.
+struct ClientRow {
+    scope: Option<String>,
+    grant_types: Option<Json<Value>>,
+    detail_types: Option<Json<Value>>,
+}
+
+impl ClientRow {
+    fn parse(self, client: &ClientId) -> Result<ClientRights> {
+        let row = Row::new("clients", client);
+        // `null` where the registration leaves it out.
+        let grants: Option<Vec<GrantType>> = row.maybe("metadata.grant_types", self.grant_types)?;
+        Ok(ClientRights {
+            client_credentials: grants.is_some_and(|grants| grants.contains(&GrantType::ClientCredentials)),
+            scope: row.parse("metadata.scope", self.scope.as_deref().unwrap_or_default())?,
+            detail_types: row.maybe("metadata.authorization_details_types", self.detail_types)?,
+        })
+    }
 }
 
 impl AboveRow {
@@ -94,16 +115,28 @@ impl AboveRow {
     where
         LineRow: Joined<R>,
         for<'r> bool: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        for<'r> Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        for<'r> Option<Json<Value>>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
         for<'n> &'n str: sqlx::ColumnIndex<R>,
     {
-        Ok(Self { line: LineRow::joined(row)?, client_enabled: row.try_get("t_client_enabled")? })
+        let line = LineRow::joined(row)?;
+        let client = if line.is_none() && row.try_get("t_client_enabled")? {
+            Some(ClientRow {
+                scope: row.try_get("k_scope")?,
+                grant_types: row.try_get("k_grant_types")?,
+                detail_types: row.try_get("k_detail_types")?,
+            })
+        } else {
+            None
+        };
+        Ok(Self { line, client })
     }
 
-    fn parse(self, grant: Option<GrantId>) -> Result<Above> {
+    fn parse(self, grant: Option<GrantId>, client: &ClientId) -> Result<Above> {
         Ok(match (grant, self.line) {
             (Some(_), Some(line)) => Above::Grant(Box::new(line.parse()?)),
             (Some(_), None) => Above::Nothing,
-            (None, _) => Above::Client { enabled: self.client_enabled },
+            (None, _) => Above::Client(self.client.map(|row| row.parse(client)).transpose()?),
         })
     }
 }
@@ -131,12 +164,13 @@ impl Store {
         })?;
         let Some((token, above)) = found else { return Ok(None) };
         let token = token.parse()?;
-        let above = above.parse(token.grant)?;
+        let above = above.parse(token.grant, &token.client)?;
         Ok(Some((token, above)))
     }
 
     /// What stands above a JWT access token of this grant, or of this client's own, and whether the
-    /// token was revoked on its own, in one read.
+    /// token was revoked on its own, in one read. `iat` is when it was issued, in seconds: a client that was
+    /// deleted and registered again since does not bring the tokens of the first one back.
     ///
     /// # Errors
     /// [`StoreError`](crate::StoreError).
@@ -145,13 +179,16 @@ impl Store {
         id: TokenId,
         grant: Option<GrantId>,
         client: &ClientId,
+        iat: i64,
     ) -> Result<(bool, Above)> {
+        let after = DateTime::from_timestamp(iat.saturating_add(1), 0).unwrap_or_default();
         let (denied, above) = on_store!(self, db => {
             let query = sqlx::query(statement::ABOVE_JWT);
             let query = query.bind(id.0).bind(grant.map(|grant| grant.0)).bind(client.as_str());
+            let query = query.bind(after);
             query.fetch_one(db).await.and_then(|row| Ok((row.try_get("t_denied")?, AboveRow::read(&row)?)))
         })?;
-        Ok((denied, above.parse(grant)?))
+        Ok((denied, above.parse(grant, client)?))
     }
 
     /// Whether a JWT access token was revoked on its own.

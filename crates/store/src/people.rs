@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use consent::BankAccount;
 use jose::Digest;
 use mfa::{
-    Attempts, PasswordChange, PasswordHash, RecoveryCodeUse, Rehash, TotpAcceptance, TotpConfirmation,
-    TotpCredential, TotpReset, User, Username, recovery::RecoveryCodeReplacement,
+    Attempts, PasswordChange, PasswordHash, RecoveryCodeUse, Rehash, SignInBasis, TotpAcceptance,
+    TotpConfirmation, TotpCredential, TotpReset, User, Username, recovery::RecoveryCodeReplacement,
 };
 use protocol::UserId;
 use serde_json::Value;
@@ -183,6 +183,19 @@ impl Tx {
     pub async fn hold_user(&mut self, user: UserId) -> Result<Option<User>> {
         let rows = returning!(self, UserRow, statement::HOLD, user.0)?;
         rows.into_iter().next().map(UserRow::parse).transpose()
+    }
+
+    /// The same for somebody who signs in. No row if the account was disabled, or the password changed,
+    /// since it was verified (BCP-09).
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn hold_signing_in(&mut self, basis: &SignInBasis) -> Result<u64> {
+        let (user, changed_at, any_password) = match *basis {
+            SignInBasis::Password { user, changed_at } => (user, changed_at, false),
+            SignInBasis::Upstream { user } => (user, None, true),
+        };
+        change!(self, statement::HOLD_SIGNING_IN, user.0, changed_at.us(), any_password)
     }
 
     /// Inserts a user, or writes what is declared about one again: name, claims, roles, policy,

@@ -405,7 +405,8 @@ pub struct AccessTokenClaims {
     pub iat: i64,
     /// Expiry, seconds since 1970.
     pub exp: i64,
-    /// What it allows.
+    /// What it allows; left out where only details do.
+    #[serde(skip_serializing_if = "Scope::is_empty", default = "Scope::empty")]
     pub scope: Scope,
     /// The grant that it came from; a resource server can ask whether that still lives.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -11,7 +11,7 @@ use jose::{
     digest::{Digest, sha256},
 };
 use protocol::{
-    GrantId, TokenId, UserId,
+    GrantId, Scope, TokenId, UserId,
     introspection::{ActiveToken, IntrospectionResponse},
     token::Confirmation,
 };
@@ -42,13 +42,22 @@ pub struct FoundAccessToken {
 pub enum Above {
     /// Its grant, with everything above that.
     Grant(Box<GrantLine>),
-    /// The client that acted for itself, and whether it still may.
-    Client {
-        /// Whether it is registered and not disabled.
-        enabled: bool,
-    },
+    /// The client that acted for itself, with what it may ask for now; `None` if it is not registered any
+    /// more, or disabled.
+    Client(Option<ClientRights>),
     /// The grant is gone.
     Nothing,
+}
+
+/// What a client may ask for on its own behalf, as its registration says now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientRights {
+    /// Whether it still has the grant of client credentials (RFC 6749 §4.4).
+    pub client_credentials: bool,
+    /// The scope that it may ask for.
+    pub scope: Scope,
+    /// The types of authorization details that it may ask for.
+    pub detail_types: Vec<String>,
 }
 
 /// Why an access token opens nothing; a stable code for the audit trail.
@@ -69,6 +78,9 @@ pub enum DeadToken {
     /// The client that acted for itself was disabled.
     #[error("client_disabled")]
     ClientDisabled,
+    /// The client may not act for itself any more, or with nothing of what the token said (F2-17).
+    #[error("client_rights_taken")]
+    ClientRightsTaken,
     /// It is bound to a key that was not shown, or shown as what it is not (DP-12).
     #[error("wrong_sender")]
     WrongSender,
@@ -124,8 +136,11 @@ impl FoundAccessToken {
         }
         let mut claims = self.claims;
         match (claims.grant_id, self.above) {
-            (None, Above::Client { enabled: true }) => Ok(LiveToken { claims, grant: None }),
-            (None, Above::Client { enabled: false }) => Err(DeadToken::ClientDisabled),
+            (None, Above::Client(Some(rights))) => {
+                let claims = cut_to_rights(claims, &rights, catalogue);
+                claims.map(|claims| LiveToken { claims, grant: None }).ok_or(DeadToken::ClientRightsTaken)
+            }
+            (None, Above::Client(None)) => Err(DeadToken::ClientDisabled),
             (Some(id), Above::Grant(line))
                 if line.grant.id == id
                     && line.grant.client
@@ -134,7 +149,12 @@ impl FoundAccessToken {
                 let live = line.live(catalogue, now).map_err(DeadToken::Grant)?;
                 let grant = live.grant();
                 let scope = claims.scope.intersection(&grant.scope);
-                if scope.is_empty() {
+                // What is left of the grant's, and no more than the token had.
+                claims.authorization_details = claims
+                    .authorization_details
+                    .filtered(|said| grant.details.iter().any(|granted| said.is_within(granted)));
+                // Details alone are something, too (RFC 9396 §2).
+                if scope.is_empty() && claims.authorization_details.is_empty() {
                     return Err(DeadToken::Grant(GrantEnd::NothingLeft));
                 }
                 // Where an exchanged token may be used was the operator's word, not the person's.
@@ -147,15 +167,38 @@ impl FoundAccessToken {
                     claims.aud = consent::still_reached(&claims.aud, &claims.scope, &scope, catalogue);
                 }
                 claims.scope = scope;
-                // What is left of the grant's, and no more than the token had.
-                claims.authorization_details = claims
-                    .authorization_details
-                    .filtered(|said| grant.details.iter().any(|granted| said.is_within(granted)));
                 Ok(LiveToken { claims, grant: Some(live) })
             }
             _ => Err(DeadToken::Unknown),
         }
     }
+}
+
+/// What a client's own token may still say: of its scope and details what the registration has now and the
+/// catalogue knows, and of its roles those that this scope gives (F2-17). `None` if nothing is left.
+fn cut_to_rights(
+    mut claims: AccessTokenClaims,
+    rights: &ClientRights,
+    catalogue: &Catalogue,
+) -> Option<AccessTokenClaims> {
+    let (scope, aud) = (&claims.scope, &claims.aud);
+    let scope = scope.intersection(&rights.scope).filtered(|name| {
+        let audience = catalogue.scope(name).and_then(|definition| definition.audience.as_ref());
+        audience.is_some_and(|audience| aud.contains(audience))
+    });
+    let types = catalogue.detail_types();
+    claims.authorization_details = claims.authorization_details.filtered(|detail| {
+        rights.detail_types.iter().any(|kind| kind == detail.kind())
+            && types.get(detail.kind()).is_some_and(|kind| kind.definition().client_credentials)
+            && aud.iter().any(|audience| types.reaches(detail, audience))
+    });
+    let gives = |role: &String| {
+        catalogue.definitions(&scope).any(|given| given.roles.iter().any(|given| given.as_str() == role))
+    };
+    claims.roles.retain(gives);
+    claims.scope = scope;
+    let something = !claims.scope.is_empty() || !claims.authorization_details.is_empty();
+    (rights.client_credentials && something).then_some(claims)
 }
 
 impl LiveToken {

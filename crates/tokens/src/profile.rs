@@ -37,6 +37,8 @@ pub struct Rules {
     pub device_grant: bool,
     /// Whether their authorization requests are signed (MS-01).
     pub signed_requests: bool,
+    /// Whether request objects say when they begin and end, and for whom they are (MS-02, MS-03).
+    pub bounded_requests: bool,
     /// Whether the answers are (MS-05).
     pub signed_responses: bool,
 }
@@ -53,6 +55,7 @@ const GENERAL: Rules = Rules {
     pkce: false,
     device_grant: true,
     signed_requests: false,
+    bounded_requests: false,
     signed_responses: false,
 };
 
@@ -68,6 +71,7 @@ const FAPI2: Rules = Rules {
     pkce: true,
     device_grant: false,
     signed_requests: false,
+    bounded_requests: true,
     signed_responses: false,
 };
 

@@ -37,6 +37,10 @@ pub enum RefreshFault {
     /// Bound to another key than the one that was shown, if any was (DP-06).
     #[error("refresh_token_bound_to_another_key")]
     OtherKey,
+    /// It is that of a client that proved who it is, and the client has become one that can't: the token
+    /// would be worth as much to whoever finds it (BCP-08).
+    #[error("refresh_token_of_a_confidential_client")]
+    Confidential,
     /// The grant no longer lives.
     #[error("{0}")]
     Ended(GrantEnd),
@@ -213,6 +217,9 @@ pub fn refresh(
     }
     if !sender.holds(record.bound_to) {
         return Err(refuse(RefreshFault::OtherKey));
+    }
+    if client.is_public() && record.kind == RefreshKind::Stable && record.bound_to.is_none() {
+        return Err(refuse(RefreshFault::Confidential));
     }
     let grant = line.live(catalogue, now).map_err(|end| refuse(RefreshFault::Ended(end)))?;
     let granted = &grant.grant().scope;

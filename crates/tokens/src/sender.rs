@@ -26,9 +26,12 @@ pub struct Sender {
 /// A client whose tokens must be bound showed nothing to bind them to (F2-09, DP-09, MT-06).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unconstrained {
-    /// No key.
+    /// No DPoP proof, where one was promised or only that could be.
     #[error("sender_constraint_missing")]
     Key,
+    /// Neither a certificate nor a DPoP proof, where each would do.
+    #[error("sender_constraint_missing")]
+    Either,
     /// No certificate, where one was promised.
     #[error("client_certificate_missing")]
     Certificate,
@@ -54,6 +57,7 @@ impl Sender {
                 Err(fault) if protection.certificate_binds => return Err(fault.clone().into()),
                 Ok(Some(_)) if protection.certificate_binds => {}
                 _ if protection.certificate_promised => return Err(Unconstrained::Certificate),
+                _ if protection.certificate_binds => return Err(Unconstrained::Either),
                 _ => return Err(Unconstrained::Key),
             }
         }
@@ -170,7 +174,7 @@ pub(crate) mod tests {
         assert_eq!(bound.x5t_s256, Some(certificate.thumbprint().to_string()));
         assert_eq!(Confirmation::token_type(Some(&bound)), "Bearer");
         assert!(sender.proves(&bound));
-        assert_eq!(constrain(&client, Ok(None)).unwrap_err(), Unconstrained::Key);
+        assert_eq!(constrain(&client, Ok(None)).unwrap_err(), Unconstrained::Either);
         client.protection.certificate_promised = true;
         assert_eq!(constrain(&client, Ok(None)).unwrap_err(), Unconstrained::Certificate);
         let expired = constrain(&client, Err(CertificateFault::Time)).unwrap_err();

@@ -10,8 +10,8 @@ use consent::{
     Catalogue, ConsentAsk, ConsentDecision, ConsentRecord, ConsentRefusal, ConsentRequest, GrantedConsent,
 };
 use mfa::{
-    Authentication, Demands, FactorStep, SecondFactorPolicy, Session, SessionPolicy, User, factor_step,
-    required_acr,
+    Authentication, Demands, FactorStep, Requirement, SecondFactorPolicy, Session, SessionPolicy, User,
+    factor_step, required_acr,
 };
 use protocol::{SessionId, acr::Acr, authorization::Prompt, client::GrantType};
 
@@ -163,8 +163,8 @@ fn recent_enough(validated: &ValidatedAuthorization, session: &Session, now: Dat
     max_age > Duration::zero() && now - session.auth_time <= max_age
 }
 
-/// How strong the authentication must be: the bank, the person, the client, the scope and
-/// `acr_values` each have a say.
+/// Whether the authentication is as strong as it must be: the bank, the person, the client, the scope, the
+/// details and `acr_values` each have a say.
 fn factors(
     validated: Option<&ValidatedAuthorization>,
     session: &Session,
@@ -172,22 +172,33 @@ fn factors(
     enrolled: bool,
     policy: &StepPolicy<'_>,
 ) -> FactorStep {
+    let requirement = strength(validated, user.second_factor, policy.second_factor, policy.catalogue);
+    factor_step(enrolled, session.acr, requirement)
+}
+
+/// How strong an authentication must be for a request, or for pages of our own where there is none. `user` is
+/// the person's own policy in place of the bank's, where it is known already who it will be.
+pub fn strength(
+    validated: Option<&ValidatedAuthorization>,
+    user: Option<SecondFactorPolicy>,
+    bank: SecondFactorPolicy,
+    catalogue: &Catalogue,
+) -> Requirement {
     let client = validated.map(ValidatedAuthorization::client);
     let acr_texts = validated.map(ValidatedAuthorization::acr_values).unwrap_or_default();
     let acr_values: Vec<Acr> = acr_texts.iter().filter_map(|text| text.parse().ok()).collect();
     let scope = validated.is_some_and(|validated| {
         let details = &validated.request().authorization_details;
-        policy.catalogue.demands_second_factor(validated.scope())
-            || policy.catalogue.detail_types().demand_second_factor(details)
+        catalogue.demands_second_factor(validated.scope())
+            || catalogue.detail_types().demand_second_factor(details)
     });
-    let requirement = required_acr(&Demands {
-        bank: policy.second_factor,
-        user: user.second_factor,
+    required_acr(&Demands {
+        bank,
+        user,
         client: client.and_then(|client| client.settings.second_factor),
         scope,
         acr_values: &acr_values,
-    });
-    factor_step(enrolled, session.acr, requirement)
+    })
 }
 
 fn consent_step(

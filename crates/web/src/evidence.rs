@@ -124,6 +124,7 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             RefreshFault::ScopeWider => "scope_wider_than_granted",
             RefreshFault::Audience(fault) => audience_reason(fault),
             RefreshFault::OtherKey => "refresh_token_bound_to_another_key",
+            RefreshFault::Confidential => "refresh_token_of_a_confidential_client",
             RefreshFault::Core => "core_refused",
         },
         TokenRefusal::ClientGrant(fault) => match fault {
@@ -143,7 +144,9 @@ fn token_reason(refusal: &TokenRefusal) -> &'static str {
             DeviceFault::Denied => "denied_by_user",
             DeviceFault::Expired => "device_code_expired",
         },
-        TokenRefusal::Unconstrained(Unconstrained::Key) => "sender_constraint_missing",
+        TokenRefusal::Unconstrained(Unconstrained::Key | Unconstrained::Either) => {
+            "sender_constraint_missing"
+        }
         TokenRefusal::Unconstrained(Unconstrained::Certificate) => "client_certificate_missing",
         TokenRefusal::Unconstrained(Unconstrained::BadCertificate(_)) => "bad_client_certificate",
         TokenRefusal::Exchange(fault) => exchange_reason(fault),

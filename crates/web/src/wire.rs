@@ -280,6 +280,10 @@ fn unconstrained(fault: &Unconstrained) -> WireError {
             ErrorCode::InvalidDpopProof,
             "the tokens of this client are bound to a key: send a DPoP proof",
         ),
+        Unconstrained::Either => wire(
+            ErrorCode::InvalidRequest,
+            "the tokens of this client are bound: show a certificate or send a DPoP proof",
+        ),
         Unconstrained::Certificate => {
             wire(ErrorCode::InvalidRequest, "the tokens of this client are bound to its certificate: show it")
         }
@@ -306,6 +310,7 @@ fn refresh(fault: &RefreshFault) -> WireError {
         | RefreshFault::OtherClient
         | RefreshFault::Reused
         | RefreshFault::Expired
+        | RefreshFault::Confidential
         | RefreshFault::Ended(_)
         | RefreshFault::Core => wire(
             ErrorCode::InvalidGrant,

@@ -10,7 +10,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use resource_server::{Access, AccessToken};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     accounts::{PaymentOrder, parse_cents},
@@ -35,10 +35,11 @@ pub(crate) fn demand(
 ) -> Result<Option<String>, Refusal> {
     let mut approved = token.details("payment_initiation").peekable();
     if approved.peek().is_some() {
-        return match &token.id {
-            Some(id) if approved.any(|detail| is_the_payment(detail, order, debtor)) => Ok(Some(id.clone())),
-            _ => Err(Refusal::OtherPayment),
-        };
+        // A token that was refreshed has another name, and is still of the same approval.
+        let given = token.grant_id.as_ref().or(token.id.as_ref()).ok_or(Refusal::OtherPayment)?;
+        let detail =
+            approved.find(|detail| is_the_payment(detail, order, debtor)).ok_or(Refusal::OtherPayment)?;
+        return Ok(Some(json!([given, detail]).to_string()));
     }
     let mut access = Access::scope("payments:write").role("payment-initiator");
     // What is no amount at all is refused elsewhere.
@@ -68,10 +69,8 @@ fn is_the_payment(detail: &Map<String, Value>, order: &PaymentOrder, debtor: &st
 
 #[cfg(test)]
 mod tests {
-    use axum::{http::header, response::IntoResponse};
-    use serde_json::{Value, json};
-
     use super::*;
+    use axum::{http::header, response::IntoResponse};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -117,7 +116,7 @@ mod tests {
             demand(&token, &order, debtor, now)
         };
         let one = || json!([approved]);
-        assert!(matches!(judge(one(), order("600"), "DE1"), Ok(Some(approval)) if approval == "one"));
+        assert!(matches!(judge(one(), order("600"), "DE1"), Ok(Some(_))));
         // Neither the scope nor the customer's strength helps a payment that was not approved.
         let refused =
             |details, order, debtor| matches!(judge(details, order, debtor), Err(Refusal::OtherPayment));
@@ -133,6 +132,31 @@ mod tests {
         open.as_object_mut().unwrap().remove("debtorAccount");
         assert!(refused(json!([open]), order("600"), "DE1"));
         assert!(matches!(judge(json!([open, approved]), order("600"), "DE1"), Ok(Some(_))));
+    }
+
+    #[test]
+    fn rar_05_a_refreshed_token_does_not_pay_again() {
+        let now = DateTime::from_timestamp(NOW, 0).unwrap();
+        let payment = |amount: &str| {
+            json!({
+                "type": "payment_initiation", "instructedAmount": { "currency": "EUR", "amount": amount },
+                "creditorName": "Landlord", "creditorAccount": { "iban": "DE2" }, "debtorAccount": { "iban": "DE1" },
+            })
+        };
+        let approval = |jti: &str, grant: Option<&str>, amount: &str| {
+            let mut claims = claims();
+            claims["jti"] = json!(jti);
+            claims["grant_id"] = json!(grant);
+            claims["authorization_details"] = json!([payment("600.00"), payment("7.00")]);
+            let Value::Object(claims) = claims else { unreachable!() };
+            let token = AccessToken::read(claims, "https://bank.example", "api", now).unwrap();
+            demand(&token, &order(amount), "DE1", now).unwrap().unwrap()
+        };
+        let first = approval("one", Some("g"), "600");
+        assert_eq!(approval("two", Some("g"), "600"), first, "refreshed");
+        assert_ne!(approval("one", Some("g"), "7"), first, "the other payment of the same approval");
+        assert_ne!(approval("one", Some("h"), "600"), first, "approved again");
+        assert_ne!(approval("one", None, "600"), approval("two", None, "600"), "all that is known");
     }
 
     #[test]

@@ -9,9 +9,13 @@ use proptest::{
 };
 use protocol::ErrorCode;
 use reqwest::Method;
-use testkit::Answer;
+use testkit::{Answer, Browser};
 
-use crate::{bank::Bank, steps::answer};
+use crate::{
+    bank::{Bank, ENGINES},
+    dpop_key::push,
+    steps::answer,
+};
 
 const CASES: u32 = 150;
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -66,6 +70,24 @@ async fn oversized_bodies_and_parameters_are_refused() {
         post("a=1&".repeat(101)).await.expect_error(400, "invalid_request");
         post("token=%ff%fe".into()).await.expect_error(400, "invalid_request");
         post("token=a%00b".into()).await.expect_error(400, "invalid_request");
+    }
+}
+
+/// PostgreSQL keeps no U+0000 in a text, so one that came in escaped was a crash there.
+#[tokio::test]
+async fn jo_02_an_escaped_u_0000_reaches_no_database() {
+    for engine in ENGINES {
+        let bank = Bank::on(engine).await;
+        let app = bank.app("web-app");
+        for claims in
+            [r#"{"id_token":{"sub":{"value":"\u0000"}}}"#, r#"{"id_token":{"nick\u0000name":null}}"#]
+        {
+            let attempt = app.attempt("openid").with("claims", claims);
+            push(&app, &attempt, None).await.expect_error(400, "invalid_request");
+            let browser = Browser::new();
+            let page = browser.open(attempt.url()).await;
+            assert_eq!(page.departed().error(), "invalid_request", "{engine:?}");
+        }
     }
 }
 

@@ -162,7 +162,14 @@ async fn an_unusable_key_is_refused_where_it_is_registered() {
         (client.toml(&pair("ECDH-ES", "A128CBC-HS256")), "A128CBC-HS256 is not a supported algorithm"),
         (client.toml("id_token_encrypted_response_alg = 'ECDH-ES'"), "id_token_encrypted_response_enc"),
         (client.toml("userinfo_signed_response_alg = 'none'"), "none is not a supported algorithm"),
-        (client.toml("userinfo_signed_response_alg = 'EdDSA'"), "not one of keys.algorithms"),
+        (
+            client.toml("userinfo_signed_response_alg = 'EdDSA'"),
+            "userinfo_signed_response_alg: EdDSA is not among keys.algorithms",
+        ),
+        (
+            client.toml("authorization_signed_response_alg = 'EdDSA'"),
+            "authorization_signed_response_alg: EdDSA is not among keys.algorithms",
+        ),
     ] {
         let refused = bank.declare(&declared).await.unwrap_err();
         assert!(refused.contains(words), "{refused}");

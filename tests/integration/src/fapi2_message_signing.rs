@@ -257,6 +257,32 @@ async fn ms_09_only_registered_modes_and_a_profile_needs_a_signed_one() {
     }
 }
 
+/// A client of the security profile that signs its requests is held to the same rules.
+#[tokio::test]
+async fn ms_02_ms_03_signed_requests_are_bounded_without_signed_answers_too() {
+    let bank = Bank::open().await;
+    let key = new_key(Algorithm::Es256);
+    let mut signs = metadata(&key);
+    signs["require_signed_request_object"] = json!(true);
+    declare(&bank, "fapi-app", signs, Some(Profile::Fapi2)).await.unwrap();
+    let client = FapiClient::known(&bank, "fapi-app", key);
+    let signer = Signer { bank, client };
+    let now = signer.bank.now().timestamp();
+    let attempt = signer.client.app.attempt(SCOPE);
+    signer.push(&attempt, json!({})).await.expect(201);
+    for changes in [
+        json!({ "nbf": null }),
+        json!({ "exp": null }),
+        json!({ "aud": null }),
+        json!({ "aud": "https://other.example" }),
+        json!({ "exp": now + 3601 }),
+        json!({ "nbf": now - 3601 }),
+    ] {
+        signer.push(&attempt, changes).await.expect_error(400, "invalid_request_object");
+    }
+    crate::dpop_key::push(&signer.client.app, &attempt, None).await.expect_error(400, "invalid_request");
+}
+
 /// An old request object can't be kept and pushed later.
 #[tokio::test]
 async fn ms_03_jar_07_an_object_ends() {

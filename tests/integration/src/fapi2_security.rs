@@ -38,7 +38,7 @@ async fn f2_09_f2_13_f2_15_f2_33_f2_34_the_whole_flow() {
             let again = refresh(app, first, Some(&other.proof(&bank, "/token"))).await.expect(200);
             assert_eq!(again.str("refresh_token"), first);
         }
-        refresh(app, first, None).await.expect_error(400, "invalid_dpop_proof");
+        refresh(app, first, None).await.expect_error(400, "invalid_request");
     }
 }
 
@@ -48,10 +48,10 @@ async fn f2_09_dp_15_without_a_proof_there_is_no_token_and_nothing_is_used_up() 
     let client = FapiClient::declared(&bank, Profile::Fapi2).await;
     let (app, key) = (&client.app, DpopKey::new(Algorithm::Ps256));
     let own = [("grant_type", "client_credentials"), ("scope", "accounts:read")];
-    post(app, "/token", &own, None).await.expect_error(400, "invalid_dpop_proof");
+    post(app, "/token", &own, None).await.expect_error(400, "invalid_request");
     post(app, "/token", &own, Some(&key.proof(&bank, "/token"))).await.expect(200);
     let (attempt, code) = client.code(&bank, SCOPE, None).await;
-    redeem(app, &attempt, &code, None).await.expect_error(400, "invalid_dpop_proof");
+    redeem(app, &attempt, &code, None).await.expect_error(400, "invalid_request");
     redeem(app, &attempt, &code, Some(&key.proof(&bank, "/token"))).await.expect(200);
     // F2-25: a second time it is a replay, which ends the family.
     redeem(app, &attempt, &code, Some(&key.proof(&bank, "/token"))).await.expect_error(400, "invalid_grant");
@@ -286,6 +286,48 @@ async fn f2_12_oc_24_an_assertion_counts_once_on_all_nodes_together() {
     push(&at(&node.address), &attempt, None).await.expect_error(401, "invalid_client");
 }
 
+/// Pushed, refused or answered with tokens: an assertion is used up, and a second use leaves nothing behind.
+#[tokio::test]
+async fn f2_12_oc_24_an_assertion_is_used_up_whatever_becomes_of_the_request() {
+    for engine in ENGINES {
+        let bank = Bank::on(engine).await;
+        let client = FapiClient::declared(&bank, Profile::Fapi2).await;
+        let once = || {
+            let made = assertion(&client.key, "fapi-app", &json!(bank.issuer), bank.now().timestamp());
+            let auth = ClientAuth::Assertion(std::sync::Arc::new(move || made.clone()));
+            RelyingParty::new(&bank.issuer, "fapi-app", auth, REDIRECT)
+        };
+        let (good, mut bad) = (client.app.attempt("openid"), client.app.attempt("openid"));
+        bad.parameters.retain(|(name, _)| name != "code_challenge");
+        let key = DpopKey::new(Algorithm::Es256);
+        let token = async |app: &RelyingParty, grant: &str, proof: &str| {
+            post(app, "/token", &[("grant_type", grant), ("scope", "accounts:read")], Some(proof)).await
+        };
+        let app = once();
+        push(&app, &good, None).await.expect(201);
+        push(&app, &good, None).await.expect_error(401, "invalid_client");
+        let app = once();
+        push(&app, &bad, None).await.expect_error(400, "invalid_request");
+        push(&app, &good, None).await.expect_error(401, "invalid_client");
+        token(&app, "client_credentials", &key.proof(&bank, "/token"))
+            .await
+            .expect_error(401, "invalid_client");
+        let (app, proof) = (once(), key.proof(&bank, "/token"));
+        token(&app, "client_credentials", &proof).await.expect(200);
+        token(&app, "client_credentials", &key.proof(&bank, "/token"))
+            .await
+            .expect_error(401, "invalid_client");
+        // The proof, too: whoever sends both again is nobody, and a new assertion does not help an old proof.
+        token(&app, "client_credentials", &proof).await.expect_error(401, "invalid_client");
+        token(&once(), "client_credentials", &proof).await.expect_error(400, "invalid_dpop_proof");
+        let app = once();
+        token(&app, "nothing", &key.proof(&bank, "/token")).await.expect_error(400, "unsupported_grant_type");
+        token(&app, "client_credentials", &key.proof(&bank, "/token"))
+            .await
+            .expect_error(401, "invalid_client");
+    }
+}
+
 #[tokio::test]
 async fn dv_06_the_device_grant_is_off_under_the_profile_unless_an_operator_says_so() {
     let bank = Bank::open().await;
@@ -310,7 +352,7 @@ async fn dv_06_the_device_grant_is_off_under_the_profile_unless_an_operator_says
     let started = started.expect(200);
     // What it polls for is bound like everything else (F2-09).
     let poll = [("grant_type", device), ("device_code", started.str("device_code"))];
-    post(&app, "/token", &poll, None).await.expect_error(400, "invalid_dpop_proof");
+    post(&app, "/token", &poll, None).await.expect_error(400, "invalid_request");
     let proof = DpopKey::new(Algorithm::Es256).proof(&bank, "/token");
     post(&app, "/token", &poll, Some(&proof)).await.expect_error(400, "authorization_pending");
 }
@@ -331,6 +373,6 @@ async fn f2_09_no_grant_leads_past_the_key() {
         &[("grant_type", &bearer), ("assertion", "a.b.c")],
         &[("grant_type", &device), ("device_code", "x")],
     ] {
-        post(&client.app, "/token", fields, None).await.expect_error(400, "invalid_dpop_proof");
+        post(&client.app, "/token", fields, None).await.expect_error(400, "invalid_request");
     }
 }

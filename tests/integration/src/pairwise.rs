@@ -1,5 +1,7 @@
 //! Pairwise subjects (OpenID Connect Core §8): the same person is somebody else in each sector.
 
+use flows::operate::{ClientDraft, OperateFault};
+use protocol::ClientId;
 use serde_json::{Value, json};
 use testkit::{Browser, ClientAuth, Person, RelyingParty, claims_of};
 
@@ -166,6 +168,56 @@ async fn oc_21_the_sector_document_lists_every_redirect_uri() {
     bank.declare(&client("peer", &uris[..1], &sector("/sector"))).await.unwrap();
     let peer = party(&bank, "peer", uris[0]);
     assert_eq!(alice.sub(&peer).await, alice.sub(&one).await);
+}
+
+/// An operator's command is held to what a file is held to.
+#[tokio::test]
+async fn oc_21_an_operators_client_is_vouched_for_too() {
+    for engine in ENGINES {
+        let publisher = Publisher::open().await;
+        let policy = publisher.policy();
+        let bank = Bank::with(engine, |policies| policies.outbound = policy).await;
+        let operate = bank.service.operate("alex");
+        let uris = |uris: &[&str]| uris.iter().map(|uri| (*uri).to_owned()).collect::<Vec<_>>();
+        let (one, two) = ("https://one.example/cb", "https://two.example/cb");
+        let id: ClientId = "wide".parse().unwrap();
+        let mut draft = ClientDraft::default();
+        draft.metadata.redirect_uris = uris(&[one, two]);
+        draft.metadata.sector_identifier_uri = Some(publisher.url("/sector"));
+        publisher.publish("/sector", &json!([one]));
+        let refused = operate.create_client(id.clone(), draft.clone(), None).await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("does not list https://two.example/cb"), "{refused}");
+        draft.metadata.redirect_uris = uris(&[one]);
+        operate.create_client(id.clone(), draft, None).await.unwrap().unwrap();
+        let named = |name: &'static str| {
+            move |mut draft: ClientDraft| {
+                draft.metadata.client_name = Some(name.to_owned());
+                Ok(draft)
+            }
+        };
+        operate.update_client(&id, named("Wide")).await.unwrap().unwrap();
+        assert_eq!(publisher.read("/sector"), 2, "{engine:?}: what it vouched for stays so");
+
+        let widened = |mut draft: ClientDraft| {
+            draft.metadata.redirect_uris = uris(&[one, two]);
+            Ok(draft)
+        };
+        let refused = operate.update_client(&id, widened).await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("does not list https://two.example/cb"), "{refused}");
+        // While the sector is asked, nobody waits; and nobody's change is undone unseen.
+        publisher.publish("/sector", &json!([one, two]));
+        let gate = publisher.hold("/sector");
+        let other = async {
+            publisher.asked("/sector", 4).await;
+            operate.update_client(&id, named("Wider")).await.unwrap().unwrap();
+            gate.add_permits(1);
+        };
+        let (late, ()) = tokio::join!(operate.update_client(&id, widened), other);
+        let late = late.unwrap().unwrap_err();
+        assert!(matches!(late, OperateFault::State(_)), "{late}");
+        let stored = bank.service.store().client(&id).await.unwrap().unwrap().metadata;
+        assert_eq!((stored.client_name.as_deref(), stored.redirect_uris), (Some("Wider"), uris(&[one])));
+    }
 }
 
 #[tokio::test]

@@ -341,7 +341,16 @@ async fn a_stop_lets_requests_in_progress_finish() {
         }
         assert_eq!((last.status, last.body.as_str()), (503, "stopping\n"));
         assert_eq!(admin.open(format!("{}/health/live", bank.admin)).await.status, 200);
-        assert!(TcpStream::connect(("127.0.0.1", bank.port)).await.is_err());
+        // Readiness falls first, so that balancers may look away; the door shuts right after.
+        let mut shut = false;
+        for _ in 0..200 {
+            shut = TcpStream::connect(("127.0.0.1", bank.port)).await.is_err();
+            if shut {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(shut, "new connections are still taken");
         stream.write_all(body.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -400,6 +400,31 @@ async fn rar_05_in_04_each_resource_server_sees_its_own() {
 }
 
 #[tokio::test]
+async fn rar_05_in_03_a_token_of_details_alone_counts_where_they_do() {
+    let mut visit = Visit::of(Engine::Sqlite, "alice").await;
+    let limit = json!({"type": "card_limit", "limit": "500", "locations": [CARDS]});
+    let attempt = asking(&visit.app, "accounts:read", json!([limit]));
+    let attempt = attempt.with("resource", API).also("resource", CARDS);
+    let page = visit.ask(&attempt).await;
+    let code = attempt.code(visit.browser.send(page.form("consent-allow")).await.departed());
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", "https://rar.example/cb"),
+        ("code_verifier", &attempt.verifier),
+        ("resource", CARDS),
+    ];
+    let cards = visit.app.token(&fields).await.expect(200);
+    assert!(cards.json.get("scope").is_none(), "no scope is empty: {}", cards.json);
+    assert_eq!(cards["authorization_details"], json!([limit]));
+    let seen = visit.bank.api("cards-api").introspect(cards.str("access_token")).await;
+    assert_eq!(seen["active"], json!(true));
+    assert_eq!(seen["authorization_details"], json!([limit]));
+    assert!(seen.json.get("scope").is_none(), "{}", seen.json);
+    visit.app.userinfo(cards.str("access_token")).await.expect_error(403, "insufficient_scope");
+}
+
+#[tokio::test]
 async fn rar_07_details_travel_in_pushed_and_signed_requests() {
     let mut visit = Visit::of(Engine::Sqlite, "alice").await;
     let attempt = asking(&visit.app, "openid", json!([payment()]));
@@ -454,10 +479,24 @@ async fn rar_02_rar_04_grants_without_a_page() {
     let limit = || json!({"type": "card_limit", "limit": "500"});
     let tokens = own(json!([limit()])).await.expect(200);
     assert_eq!(tokens["authorization_details"], json!([limit()]));
+    let seen = async || visit.bank.api("cards-api").introspect(tokens.str("access_token")).await;
+    assert_eq!(seen().await["authorization_details"], json!([limit()]));
     own(json!([payment()])).await.expect_error(400, "invalid_authorization_details");
     own(json!([{"type": "card_limit", "limit": "500", "locations": [API]}]))
         .await
         .expect_error(400, "invalid_authorization_details");
+    // What the operator takes from the client, its own tokens lose.
+    let registered = |types: Value, scope: &str| {
+        json!({
+            "client_name": "RAR App", "redirect_uris": ["https://rar.example/cb"], "scope": scope,
+            "grant_types": ["authorization_code", "client_credentials"], "authorization_details_types": types,
+        })
+    };
+    declare_client(&visit.bank, "rar-app", registered(json!([]), "openid cards:read")).await.unwrap();
+    let less = seen().await;
+    assert_eq!((less.json.get("authorization_details"), &less["scope"]), (None, &json!("cards:read")));
+    declare_client(&visit.bank, "rar-app", registered(json!([]), "openid")).await.unwrap();
+    assert_eq!(seen().await.json, json!({"active": false}));
     // A device can't show what it asks for.
     let details = json!([reading(&["read_balances"])]).to_string();
     let device = json!({

@@ -340,6 +340,10 @@ async fn dp_11_dp_12_dp_13_f2_38_userinfo_takes_a_bound_token_only_with_its_proo
         assert!(challenge.starts_with(&format!("DPoP error=\"{error}\"")), "{challenge}");
         assert!(challenge.contains("algs=\"PS256 ES256 EdDSA\""), "{challenge}");
     };
+    // Who sends nothing learns both ways to send a token.
+    let nobody = app.http().get(format!("{}/userinfo", bank.issuer)).send().await.unwrap();
+    let ways: Vec<_> = nobody.headers().get_all("www-authenticate").iter().collect();
+    assert_eq!(ways, ["Bearer realm=\"chancery\"", "DPoP algs=\"PS256 ES256 EdDSA\""]);
     challenged(get("Bearer", None).await, "invalid_token");
     challenged(get("Bearer", Some(&good())).await, "invalid_token");
     challenged(get("DPoP", None).await, "invalid_token");
@@ -388,6 +392,8 @@ async fn dp_14_the_resource_server_has_nonces_of_its_own() {
         claims["nonce"] = json!(nonce);
         userinfo(&app, reqwest::Method::GET, &format!("DPoP {token}"), Some(&key.sign(&claims))).await
     };
+    let nobody = app.http().get(format!("{}/userinfo", bank.issuer)).send().await.unwrap();
+    assert!(nobody.status() == 401 && nobody.headers().contains_key("dpop-nonce"), "{nobody:?}");
     let refused = get(&of_server).await;
     refused.expect_error(401, "use_dpop_nonce");
     let of_resource = refused.header("dpop-nonce").unwrap().to_owned();

@@ -9,11 +9,8 @@ use ::federation::{
 use audit::EventKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::digest::sha256;
-use mfa::{
-    Disabled, User, Username, VerifiedUpstream,
-    session::{SessionOrigin, end, reauthenticate_upstream, start_upstream},
-};
-use protocol::{InteractionId, SessionId, UserId, params::Params, secret::SessionCookie};
+use mfa::{Disabled, User, Username, VerifiedUpstream};
+use protocol::{InteractionId, SessionId, UserId, params::Params};
 use store::upstream::{UpstreamLink, UpstreamSession};
 
 use super::{Errand, UpstreamProblem};
@@ -25,7 +22,7 @@ use crate::{
     random::Draw,
     service::Service,
     sign_in::SignedIn,
-    visitor::{Cookies, Visitor},
+    visitor::Cookies,
 };
 
 /// What becomes of somebody who comes back from a provider.
@@ -152,8 +149,12 @@ impl Service {
                 Ok(Received::Back(id, UpstreamProblem::NotLinked))
             }
             Ok(verified) => {
-                let session =
-                    self.begin_upstream_session(context, open, &verified, provider, &identity).await?;
+                let upstream = Some((provider, &identity));
+                let session = self.begin_session(context, open, (&verified).into(), upstream).await?;
+                let Some(session) = session else {
+                    self.upstream_failed(context, open, provider, Some(user.id), "account_changed").await?;
+                    return Ok(Received::Back(id, UpstreamProblem::NotLinked));
+                };
                 metrics::counter!("chancery_logins_total", "outcome" => "accepted").increment(1);
                 Ok(Received::SignedIn(id, SignedIn { session, device: None }))
             }
@@ -283,59 +284,16 @@ impl Service {
         Ok(Some(user))
     }
 
-    /// Starts a session on the provider's word, or renews the one that the same person has in this
-    /// browser; another person's ends. The cookie is new in any case (SE-01).
-    async fn begin_upstream_session(
+    /// What is kept of a provider's session beside our own.
+    pub(crate) fn upstream_session(
         &self,
-        context: &RequestContext,
-        open: &Open,
-        verified: &VerifiedUpstream,
-        provider: &Provider,
+        session: SessionId,
         identity: &UpstreamIdentity,
-    ) -> Result<SessionCookie> {
-        let now = self.now();
-        let policy = &self.0.policies.sessions;
-        let cookie = SessionCookie::from_entropy(self.entropy());
-        let digest = sha256(cookie.expose());
-        let event = |kind| {
-            let client = open.record.client.clone();
-            self.event(context, kind, now).user(verified.user()).client(client).interaction(open.record.id)
-        };
-        let current = open.facts.visitor.as_ref().map(|visitor: &Visitor| &visitor.session);
-        let renewal =
-            current.and_then(|session| reauthenticate_upstream(session, verified, digest, policy, now).ok());
-        let mut tx = self.0.store.begin().await?;
-        let login = event(EventKind::LoginSucceeded).detail("upstream", provider.config().id.as_str());
-        tx.record(&login).await?;
-        let session = if let Some(renewal) = &renewal
-            && tx.renew_session(renewal).await? == 1
-        {
-            tx.record(&event(EventKind::SessionRenewed).session(renewal.session.id)).await?;
-            renewal.session.id
-        } else {
-            if let Some(ended) = current.and_then(|session| end(session, session.user, now))
-                && tx.end_session(&ended).await? == 1
-            {
-                let ended_event = event(EventKind::SessionEnded).user(ended.user).session(ended.id);
-                tx.record(&ended_event.reason("replaced")).await?;
-            }
-            let origin = SessionOrigin {
-                id: SessionId(self.random().id(now)),
-                digest,
-                address: context.address,
-                user_agent: context.user_agent.clone(),
-            };
-            let new = start_upstream(verified, origin, policy, now);
-            tx.insert_session(&new).await?;
-            tx.record(&event(EventKind::SessionStarted).session(new.session.id)).await?;
-            new.session.id
-        };
-        let sealed = self.0.sealer.seal(
-            identity.id_token.as_bytes(),
-            &id_token_identity(session),
-            self.random().bytes(),
-        )?;
-        tx.put_upstream_session(&UpstreamSession {
+        now: DateTime<Utc>,
+    ) -> Result<UpstreamSession> {
+        let named = id_token_identity(session);
+        let sealed = self.0.sealer.seal(identity.id_token.as_bytes(), &named, self.random().bytes())?;
+        Ok(UpstreamSession {
             session,
             issuer: identity.issuer.clone(),
             subject: identity.subject.clone(),
@@ -343,10 +301,6 @@ impl Service {
             sealed_id_token: sealed,
             since: now,
         })
-        .await?;
-        tx.commit().await?;
-        self.0.deliveries.wake();
-        Ok(cookie)
     }
 }
 

@@ -4,7 +4,6 @@ use ::federation::{AttemptSecrets, Provider, UpstreamFault, UpstreamRequest};
 use audit::EventKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use jose::digest::sha256;
-use mfa::{Demands, required_acr};
 use protocol::{
     InteractionId,
     acr::Acr,
@@ -12,7 +11,7 @@ use protocol::{
     secret::{AuthorizationCode, BrowserCookie, CsrfToken},
 };
 use store::upstream::UpstreamAttempt;
-use tokens::{checks::ValidatedAuthorization, interaction::Purpose};
+use tokens::{checks::ValidatedAuthorization, interaction::Purpose, step::strength};
 
 use super::{ATTEMPT_LIFETIME, Errand, UpstreamProblem};
 use crate::{
@@ -101,24 +100,11 @@ impl Service {
         }
     }
 
-    /// Whether bank, client, scope or `acr_values` demand two factors of whoever it will be.
+    /// Whether bank, client, scope, details or `acr_values` demand two factors of whoever it will be.
     fn wants_two_factors(&self, validated: Option<&ValidatedAuthorization>) -> bool {
         let declared = self.declared();
-        let client = validated.map(ValidatedAuthorization::client);
-        let texts = validated.map(ValidatedAuthorization::acr_values).unwrap_or_default();
-        let acr_values: Vec<Acr> = texts.iter().filter_map(|text| text.parse().ok()).collect();
-        let scope = validated.is_some_and(|validated| {
-            let mut scopes = declared.catalogue.definitions(validated.scope());
-            scopes.any(|definition| definition.second_factor_required)
-        });
-        let requirement = required_acr(&Demands {
-            bank: self.0.policies.second_factor,
-            user: None,
-            client: client.and_then(|client| client.settings.second_factor),
-            scope,
-            acr_values: &acr_values,
-        });
-        requirement.minimum() >= Acr::StrongCustomerAuthentication
+        let required = strength(validated, None, self.0.policies.second_factor, &declared.catalogue);
+        required.minimum() >= Acr::StrongCustomerAuthentication
     }
 
     /// Remembers an attempt and gives the address that begins it.

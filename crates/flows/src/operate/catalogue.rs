@@ -3,14 +3,14 @@
 
 use audit::EventKind;
 use chrono::TimeDelta;
-use consent::{
-    Catalogue, FormerSecret, IntrospectionAnswer, IntrospectionCredential, ResourceServer, ScopeDefinition,
-};
+use consent::{FormerSecret, IntrospectionAnswer, IntrospectionCredential, ResourceServer, ScopeDefinition};
 use protocol::{ClientId, ScopeToken, secret::ClientSecret};
 use store::Tx;
 use tokens::client::ClientRecord;
 
-use super::{Operate, OperateFault, Operated, digest_of, keep_until, not_found, or_refuse, rule};
+use super::{
+    Operate, OperateFault, Operated, catalogue_of, digest_of, keep_until, not_found, or_refuse, rule,
+};
 
 const SERVER: &str = "resource server";
 const SCOPE: &str = "scope";
@@ -227,7 +227,7 @@ impl Operate<'_> {
         servers.retain(|known| known.audience != made.server.audience);
         servers.push(made.server.clone());
         let scopes = tx.scopes().await?;
-        if let Err(fault) = Catalogue::new(scopes, servers) {
+        if let Err(fault) = catalogue_of(&mut tx, scopes, servers).await? {
             return Ok(Err(rule(fault.to_string())));
         }
         tx.put_resource_server(&made.server).await?;
@@ -253,7 +253,8 @@ impl Operate<'_> {
             .filter(|role| !roles.iter().any(|known| known.name == **role))
             .map(|role| format!("roles: {role} is not declared"))
             .collect();
-        if let Err(fault) = Catalogue::new(scopes, tx.resource_servers().await?) {
+        let servers = tx.resource_servers().await?;
+        if let Err(fault) = catalogue_of(&mut tx, scopes, servers).await? {
             faults.push(fault.to_string());
         }
         if !faults.is_empty() {

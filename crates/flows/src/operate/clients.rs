@@ -3,10 +3,9 @@
 use audit::EventKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use consent::Catalogue;
-use jose::Algorithm;
 use protocol::{
-    ClientId, Scope,
-    client::{AuthMethod, ClientMetadata, GrantType, Profile},
+    ClientId,
+    client::{AuthMethod, ClientMetadata, Profile},
     secret::ClientSecret,
 };
 use store::Tx;
@@ -15,8 +14,10 @@ use tokens::{
     profile::{Finding, Verdict, chosen_profile, fitness},
 };
 
-use super::{Operate, OperateFault, Operated, digest_of, keep_until, not_found, or_refuse};
-use crate::error::Result;
+use super::{
+    Operate, OperateFault, Operated, catalogue_of, digest_of, keep_until, not_found, or_refuse, rule,
+};
+use crate::{error::Result, sector::asks_sector};
 
 const CLIENT: &str = "client";
 
@@ -109,6 +110,9 @@ impl Operate<'_> {
             created_at: now,
             updated_at: now,
         };
+        if Client::parse(&record).is_ok() {
+            or_refuse!(self.vouched_for(&record.metadata, None).await);
+        }
         let mut tx = self.alone().await?;
         if let Some(before) = tx.client(&record.id).await? {
             let name = record.id.to_string();
@@ -136,6 +140,16 @@ impl Operate<'_> {
         let mut tx = self.alone().await?;
         let before = or_refuse!(living(&mut tx, id).await?);
         let draft = or_refuse!(edit(ClientDraft::of(&before)).map_err(OperateFault::Rules));
+        if asks_sector(&draft.metadata, Some(&before.metadata)).is_some() {
+            drop(tx);
+            or_refuse!(self.vouched_for(&draft.metadata, Some(&before.metadata)).await);
+            tx = self.alone().await?;
+            if or_refuse!(living(&mut tx, id).await?) != before {
+                let text =
+                    "the client was changed by somebody else meanwhile; nothing was changed, try again";
+                return Ok(Err(OperateFault::State(text.to_owned())));
+            }
+        }
         let needs_secret = draft.needs_secret();
         let mut record =
             ClientRecord { metadata: draft.metadata, settings: draft.settings, updated_at: now, ..before };
@@ -197,43 +211,25 @@ impl Operate<'_> {
     }
 
     /// Applies the rules of registration, and says all that are broken: those of the client itself,
-    /// and that scopes and signing keys for it exist.
+    /// and what it needs around it. Its sector is asked elsewhere, before the transaction.
     pub(crate) async fn acceptable(&self, tx: &mut Tx, record: &ClientRecord) -> Operated<()> {
         let mut faults: Vec<String> = match Client::parse(record) {
             Ok(_) => Vec::new(),
             Err(broken) => broken.iter().map(ToString::to_string).collect(),
         };
-        faults.extend(self.surroundings(tx, record).await?);
+        faults.extend(self.service.surroundings(record, &catalogue(tx).await?));
         Ok(if faults.is_empty() { Ok(()) } else { Err(OperateFault::Rules(faults)) })
     }
 
-    /// What is missing around a client: scopes that are not declared, algorithms that no key of ours has.
-    async fn surroundings(&self, tx: &mut Tx, record: &ClientRecord) -> Result<Vec<String>> {
-        let catalogue = catalogue(tx).await?;
-        let rotation = &self.service.policies().rotation;
-        let mut faults: Vec<String> = Vec::new();
-        if let Ok(client) = Client::parse(record) {
-            let algorithm = client.id_token_algorithm;
-            if client.may_use(GrantType::AuthorizationCode) && !rotation.has(algorithm) {
-                faults
-                    .push(format!("id_token_signed_response_alg: {algorithm} is not among keys.algorithms"));
-            }
-        }
-        // What we sign for it beside ID tokens needs a key of that algorithm, too.
-        for (member, name) in [
-            ("userinfo_signed_response_alg", &record.metadata.userinfo_signed_response_alg),
-            ("authorization_signed_response_alg", &record.metadata.authorization_signed_response_alg),
-        ] {
-            let algorithm = name.as_deref().and_then(|name| name.parse::<Algorithm>().ok());
-            if let Some(algorithm) = algorithm.filter(|algorithm| !rotation.has(*algorithm)) {
-                faults.push(format!("{member}: {algorithm} is not among keys.algorithms"));
-            }
-        }
-        faults.extend(self.service.policies().mutual_tls.hindrance(&record.metadata));
-        let scope = record.metadata.scope.as_ref().map(|scope| catalogue.unknown(scope));
-        let unknown = scope.iter().flat_map(Scope::iter);
-        faults.extend(unknown.map(|token| format!("scope: {token} is not declared")));
-        Ok(faults)
+    /// That the sector vouches for a client of which it was not asked yet (OC-21). Asked outside of
+    /// transactions: nobody waits for somebody else's server.
+    async fn vouched_for(
+        &self,
+        metadata: &ClientMetadata,
+        before: Option<&ClientMetadata>,
+    ) -> std::result::Result<(), OperateFault> {
+        let sector = self.service.check_sector(metadata, before).await;
+        sector.map_err(|refusal| rule(refusal.to_string()))
     }
 
     /// Holds every rule against a client as if it had this profile; its own, if none is named. Nothing is
@@ -248,7 +244,7 @@ impl Operate<'_> {
         let checked = profile.unwrap_or(own);
         let mut findings = fitness(&record, checked);
         record.settings.profile = Some(checked);
-        let around = self.surroundings(&mut tx, &record).await?;
+        let around = self.service.surroundings(&record, &catalogue(&mut tx).await?);
         findings.extend(around.into_iter().map(Finding::of_registration));
         Ok(Ok(ClientCheck { own, checked, findings }))
     }
@@ -301,5 +297,6 @@ async fn living(tx: &mut Tx, id: &ClientId) -> Operated<ClientRecord> {
 /// The catalogue as the transaction sees it.
 async fn catalogue(tx: &mut Tx) -> Result<Catalogue> {
     let (scopes, servers) = (tx.scopes().await?, tx.resource_servers().await?);
-    Catalogue::new(scopes, servers).map_err(|fault| crate::FlowError::StoredCatalogue(fault.to_string()))
+    let stored = catalogue_of(tx, scopes, servers).await?;
+    stored.map_err(|fault| crate::FlowError::StoredCatalogue(fault.to_string()))
 }

@@ -15,6 +15,7 @@ mod users;
 
 use audit::{Actor, Event, EventKind};
 use chrono::{DateTime, TimeDelta, Utc};
+use consent::{Catalogue, CatalogueFault, ResourceServer, ScopeDefinition};
 use jose::digest::{Digest, sha256};
 use mfa::PasswordWeakness;
 use protocol::secret::ClientSecret;
@@ -118,6 +119,17 @@ impl Operate<'_> {
             Some(given) => Ok(given),
         }
     }
+}
+
+/// The catalogue of these scopes and resource servers, with the types of authorization details that the
+/// transaction sees.
+async fn catalogue_of(
+    tx: &mut Tx,
+    scopes: Vec<ScopeDefinition>,
+    servers: Vec<ResourceServer>,
+) -> Result<std::result::Result<Catalogue, CatalogueFault>> {
+    let types = tx.detail_types().await?;
+    Ok(Catalogue::new(scopes, servers).and_then(|catalogue| catalogue.with_detail_types(types)))
 }
 
 fn rule(text: impl Into<String>) -> OperateFault {

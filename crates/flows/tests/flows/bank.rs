@@ -6,7 +6,7 @@ use audit::{Event, EventKind};
 use chrono::{DateTime, TimeDelta, Utc};
 use consent::{ResourceServer, Role};
 use flows::{
-    Clock, Policies, RequestContext, Service, SystemRandom,
+    Clock, Policies, Random, RequestContext, Service, SystemRandom,
     declare::{Declared, DeclaredClient, DeclaredPassword, DeclaredUser},
     service::Parts,
 };
@@ -33,9 +33,49 @@ impl Clock for TestClock {
     }
 }
 
+/// The operating system's generator, and a way into the middle of a flow: where it draws a secret, something
+/// else may happen first.
+#[derive(Default)]
+struct TestRandom(Mutex<Option<Meanwhile>>);
+
+/// Before how many drawn bytes something happens, and what.
+type Meanwhile = (Draw, Box<dyn FnOnce() + Send>);
+
+/// What a flow draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// So many bytes of a secret: 32 of a cookie or a code, 16 of a salt.
+    Secret(usize),
+    /// A name.
+    Name,
+}
+
+impl TestRandom {
+    fn happen(&self, draw: Draw) {
+        let due = self.0.lock().unwrap().take_if(|(before, _)| *before == draw);
+        if let Some((_, meanwhile)) = due {
+            meanwhile();
+        }
+    }
+}
+
+impl Random for TestRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.happen(Draw::Secret(bytes.len()));
+        SystemRandom.fill(bytes);
+    }
+
+    fn fill_name(&self, bytes: &mut [u8]) {
+        self.happen(Draw::Name);
+        SystemRandom.fill_name(bytes);
+    }
+}
+
 pub struct Bank {
     pub service: Service,
     clock: Arc<TestClock>,
+    random: Arc<TestRandom>,
+    url: String,
     _directory: tempfile::TempDir,
 }
 
@@ -46,27 +86,37 @@ pub enum Engine {
 }
 
 pub async fn bank(engine: Engine) -> Bank {
-    let (parts, clock, directory) = parts(engine).await;
-    let bank = Bank { service: Service::new(parts).await.unwrap(), clock, _directory: directory };
+    let (url, directory) = database(engine).await;
+    let (clock, random) = (clock(), Arc::new(TestRandom::default()));
+    let service = Service::new(parts(&url, &clock, random.clone()).await).await.unwrap();
+    let bank = Bank { service, clock, random, url, _directory: directory };
     bank.declare(&declared()).await;
     bank
 }
 
 /// A service that was only put together, over a database that no server has used.
 pub async fn assembled() -> (Service, tempfile::TempDir) {
-    let (parts, _, directory) = parts(Engine::Sqlite).await;
+    let (url, directory) = database(Engine::Sqlite).await;
+    let parts = parts(&url, &clock(), Arc::new(SystemRandom)).await;
     (Service::assemble(parts).await.unwrap(), directory)
 }
 
-async fn parts(engine: Engine) -> (Parts, Arc<TestClock>, tempfile::TempDir) {
+fn clock() -> Arc<TestClock> {
+    Arc::new(TestClock(Mutex::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap())))
+}
+
+async fn database(engine: Engine) -> (String, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let url = match engine {
         Engine::Sqlite => format!("sqlite:{}", directory.path().join("bank.db").display()),
         Engine::Postgres => tokio::task::spawn_blocking(testkit::postgres::fresh_database).await.unwrap(),
     };
+    (url, directory)
+}
+
+async fn parts(url: &str, clock: &Arc<TestClock>, random: Arc<dyn Random>) -> Parts {
     let store = Store::open(&StoreOptions::new(url)).await.unwrap();
     store.migrate().await.unwrap();
-    let clock = Arc::new(TestClock(Mutex::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap())));
     let days = TimeDelta::days;
     let policies = Policies {
         issuer: ISSUER.to_owned(),
@@ -88,20 +138,42 @@ async fn parts(engine: Engine) -> (Parts, Arc<TestClock>, tempfile::TempDir) {
         upstreams: Vec::new(),
         ui_locales: Vec::new(),
     };
-    let parts = Parts {
+    Parts {
         store,
         clock: clock.clone(),
-        random: Arc::new(SystemRandom),
+        random,
         sealer: Sealer::new(&KeyEncryptionKey::from_bytes([7; 32]), &[]),
         pepper: Pepper::new([9; 32]),
         policies,
-    };
-    (parts, clock, directory)
+    }
 }
 
 impl Bank {
     pub fn advance(&self, by: TimeDelta) {
         *self.clock.0.lock().unwrap() += by;
+    }
+
+    /// Lets another server of the bank do something before this one draws the next time.
+    pub fn meanwhile<F, W>(&self, before: Draw, work: W)
+    where
+        F: Future<Output = ()>,
+        W: FnOnce(Service) -> F + Send + 'static,
+    {
+        let (url, clock) = (self.url.clone(), self.clock.clone());
+        let there = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let parts = parts(&url, &clock, Arc::new(SystemRandom)).await;
+                work(Service::new(parts).await.unwrap()).await;
+            });
+        };
+        let meanwhile = || std::thread::spawn(there).join().unwrap();
+        *self.random.0.lock().unwrap() = Some((before, Box::new(meanwhile)));
+    }
+
+    /// Whether what was to happen meanwhile has happened.
+    pub fn happened(&self) -> bool {
+        self.random.0.lock().unwrap().is_none()
     }
 
     pub async fn declare(&self, wanted: &Declared) {

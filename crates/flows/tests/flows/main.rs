@@ -5,6 +5,7 @@
 #[macro_use]
 mod bank;
 mod issuance;
+mod meanwhile;
 mod operate;
 
 use audit::{Actor, EventKind};

@@ -72,6 +72,20 @@ async fn a_deleted_client_takes_its_tokens_along(bank: Bank) {
     let batch = "batch".parse().unwrap();
     assert!(operate.delete_client(&batch).await.unwrap().unwrap().removed, "nobody consented to it");
     assert_eq!(bank.introspect(&own).await, json!({ "active": false }));
+    // Its name is free again; who gets it is another client, and gets none of its tokens.
+    bank.advance(TimeDelta::seconds(1));
+    let metadata = ClientMetadata {
+        token_endpoint_auth_method: Some(AuthMethod::ClientSecretPost),
+        grant_types: Some(vec![GrantType::ClientCredentials]),
+        scope: Some("accounts:read".parse().unwrap()),
+        ..ClientMetadata::default()
+    };
+    let (draft, secret) = (ClientDraft { metadata, ..ClientDraft::default() }, "another-secret-of-batch");
+    operate.create_client(batch, draft, Some(ClientSecret::new(secret))).await.unwrap().unwrap();
+    bank.service.reload().await.unwrap();
+    assert_eq!(bank.introspect(&own).await, json!({ "active": false }), "IN-02");
+    let new = bank.token(&own_token(secret)).await.unwrap();
+    assert_eq!(bank.introspect(&new).await["active"], true);
     let deleted = bank.events(EventKind::ClientDeleted).await;
     assert_eq!(deleted.len(), 2);
     assert!(deleted.iter().all(|event| event.actor == Actor::Operator && event.detail["operator"] == "alex"));
@@ -133,6 +147,10 @@ async fn clients_are_registered_by_the_rules(bank: Bank) {
     for part in ["redirect_uris: http://app.example/cb", "client_name", "made:up is not declared"] {
         assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:?}");
     }
+    let mut undeclared = draft("https://app.example/cb");
+    undeclared.metadata.authorization_details_types = vec!["made_up".to_owned()];
+    let fault = create("new", undeclared, None).await.unwrap_err();
+    assert_eq!(fault.to_string(), "authorization_details_types: made_up is not declared");
     let mut rs256 = draft("https://app.example/cb");
     rs256.metadata.id_token_signed_response_alg = None;
     let fault = create("new", rs256, None).await.unwrap_err();

@@ -81,10 +81,13 @@ macro_rules! consent_event {
 
 /// The session in `$31` to `$42`.
 macro_rules! session {
-    () => {
-        "INSERT INTO sessions (id, digest, user_id, auth_time, acr, amr, created_at, last_seen_at, expires_at,
-            ended_at, user_agent, address)
-        SELECT $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42"
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, digest, user_id, auth_time, acr, amr, created_at, last_seen_at, expires_at,
+                ended_at, user_agent, address)
+            SELECT $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42",
+            $from
+        )
     };
 }
 
@@ -97,6 +100,14 @@ macro_rules! second_event {
             ") SELECT $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30",
             $from
         )
+    };
+}
+
+/// The session of the grant, if it has neither ended nor been begun anew since it was read. It stays so until
+/// the end of the statement: whoever ends it meanwhile waits, and finds the grant to be revoked.
+macro_rules! live_session {
+    () => {
+        "SELECT 1 FROM sessions WHERE id = $20 AND auth_time = $24 AND ended_at IS NULL FOR SHARE"
     };
 }
 
@@ -140,18 +151,20 @@ pub(crate) mod postgres {
         ISSUE_ACCESS = concat!("WITH access AS (", access!(""), ")
         ", event!(""));
 
-        /// Under a consent that stands, where no page was shown. The pushed request `$42`, unless that is
-        /// null, is spent at `$43` (PAR-03).
-        ISSUE_CODE = concat!("WITH spent AS (UPDATE pushed_requests SET consumed_at = $43
-            WHERE digest = $42 AND consumed_at IS NULL RETURNING 1),
-        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 WHERE $42::bytea IS NULL),
+        /// Under a consent that stands, where no page was shown, in a session that is live. The pushed
+        /// request `$42`, unless that is null, is spent at `$43` (PAR-03).
+        ISSUE_CODE = concat!("WITH live AS (", live_session!(), "),
+        spent AS (UPDATE pushed_requests SET consumed_at = $43
+            FROM live WHERE digest = $42 AND consumed_at IS NULL RETURNING 1),
+        asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 FROM live WHERE $42::bytea IS NULL),
         granted AS (", grant!(" FROM asked"), "), coded AS (", code!(" FROM asked"), ")
         ", event!(" FROM asked"));
 
         /// The same at the end of the interaction `$44` in version `$45`, which is locked before the
         /// pushed request is spent and ended after it, so that neither changes without the other.
-        ISSUE_CODE_ENDING = concat!("WITH open AS (SELECT 1 FROM interactions
-            WHERE id = $44 AND version = $45 AND completed_at IS NULL FOR UPDATE),
+        ISSUE_CODE_ENDING = concat!("WITH live AS (", live_session!(), "),
+        open AS (SELECT 1 FROM interactions
+            WHERE id = $44 AND version = $45 AND completed_at IS NULL AND EXISTS (SELECT 1 FROM live) FOR UPDATE),
         spent AS (UPDATE pushed_requests SET consumed_at = $43
             FROM open WHERE digest = $42 AND consumed_at IS NULL RETURNING 1),
         asked AS (SELECT 1 FROM spent UNION ALL SELECT 1 FROM open WHERE $42::bytea IS NULL),
@@ -163,9 +176,10 @@ pub(crate) mod postgres {
         /// The same with the consent in `$46` to `$56`, which is new if `$72` is null, else written at
         /// version `$72`. The interaction, if there is one, is locked first, then the pushed request, if
         /// there is one; both are spent after the consent was written.
-        ISSUE_CODE_CONSENTING = concat!("WITH open AS (SELECT 1 FROM interactions
-            WHERE id = $44 AND version = $45 AND completed_at IS NULL FOR UPDATE),
-        gate AS (SELECT 1 FROM open UNION ALL SELECT 1 WHERE $44::uuid IS NULL),
+        ISSUE_CODE_CONSENTING = concat!("WITH live AS (", live_session!(), "),
+        open AS (SELECT 1 FROM interactions
+            WHERE id = $44 AND version = $45 AND completed_at IS NULL AND EXISTS (SELECT 1 FROM live) FOR UPDATE),
+        gate AS (SELECT 1 FROM open UNION ALL SELECT 1 FROM live WHERE $44::uuid IS NULL),
         pushed AS (SELECT 1 FROM pushed_requests
             WHERE digest = $42 AND consumed_at IS NULL AND EXISTS (SELECT 1 FROM gate) FOR UPDATE),
         asked AS (SELECT 1 FROM pushed UNION ALL SELECT 1 FROM gate WHERE $42::bytea IS NULL),
@@ -190,9 +204,12 @@ pub(crate) mod postgres {
         INSERT INTO pushed_requests (digest, client_id, request, created_at, expires_at, keep_until)
         SELECT $1, $2, $3, $4, $5, $6 FROM marked";
 
-        /// A sign-in: the session and both events.
-        START_SESSION = concat!("WITH started AS (", session!(), "), told AS (", event!(""), ")
-        ", second_event!(""));
+        /// A sign-in: the session and both events, if the password is still the one of `$43`. It stays so
+        /// until the end of the statement: whoever changes it meanwhile waits, and finds the session to end.
+        START_SESSION = concat!("WITH still AS (SELECT 1 FROM users WHERE id = $33 AND disabled_at IS NULL
+            AND password_changed_at IS NOT DISTINCT FROM $43 FOR SHARE),
+        started AS (", session!(" FROM still"), "), told AS (", event!(" FROM still"), ")
+        ", second_event!(" FROM still"));
     }
 }
 
@@ -208,6 +225,6 @@ pub(crate) mod sqlite {
             access!(" WHERE $16 IS NOT NULL"), "; ", event!(""));
         ISSUE_ACCESS = concat!(access!(""), "; ", event!(""));
         ISSUE_CODE = concat!(grant!(""), "; ", code!(""), "; ", event!(""));
-        START_SESSION = concat!(session!(), "; ", event!(""), "; ", second_event!(""));
+        START_SESSION = concat!(session!(""), "; ", event!(""), "; ", second_event!(""));
     }
 }

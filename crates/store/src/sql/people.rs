@@ -25,6 +25,9 @@ statements! {
     /// Locks the row, and gives it as it is then.
     HOLD = concat!("UPDATE users SET disabled_at = disabled_at WHERE id = $1 AND disabled_at IS NULL
         RETURNING ", columns!());
+    /// The same for a sign-in, where the password, unless `$3`, is still the one of `$2`.
+    HOLD_SIGNING_IN = "UPDATE users SET disabled_at = disabled_at
+        WHERE id = $1 AND disabled_at IS NULL AND (password_changed_at IS NOT DISTINCT FROM $2 OR $3)";
     DISABLE = "UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL";
 
     TOTP = "SELECT user_id, sealed_seed, last_step, confirmed_at FROM totp_credentials WHERE user_id = $1";

@@ -10,6 +10,8 @@ macro_rules! columns {
 statements! {
     BY_DIGEST = concat!("SELECT ", columns!(), " FROM sessions WHERE digest = $1");
     BY_ID = concat!("SELECT ", columns!(), " FROM sessions WHERE id = $1");
+    /// If it has neither ended nor been begun anew since it was read.
+    IS_LIVE = "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = $1 AND auth_time = $2 AND ended_at IS NULL)";
     OF_USER = concat!("SELECT ", columns!(), " FROM sessions
         WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY last_seen_at DESC");
     INSERT = concat!("INSERT INTO sessions (", columns!(), ")

@@ -20,11 +20,15 @@ statements! {
             revoked_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     ACCESS = concat!("SELECT t.digest, t.id, t.grant_id, t.client_id, t.claims, t.issued_at, t.expires_at,
-            t.revoked_at, COALESCE(NOT k.disabled, FALSE) AS t_client_enabled, ", line_columns!(), "
+            t.revoked_at, COALESCE(NOT k.disabled AND k.created_at <= t.issued_at, FALSE) AS t_client_enabled,
+            k.metadata -> 'grant_types' AS k_grant_types, ", line_columns!(), "
         FROM access_tokens t LEFT JOIN grants g ON g.id = t.grant_id", line_left_joins!("t.client_id"), "
         WHERE t.digest = $1");
+    /// `$4` is after the token was issued: a client that was registered later under the same name is another
+    /// one.
     ABOVE_JWT = concat!("SELECT EXISTS (SELECT 1 FROM denied_tokens WHERE id = $1) AS t_denied,
-            COALESCE(NOT k.disabled, FALSE) AS t_client_enabled, ", line_columns!(), "
+            COALESCE(NOT k.disabled AND k.created_at < $4, FALSE) AS t_client_enabled,
+            k.metadata -> 'grant_types' AS k_grant_types, ", line_columns!(), "
         FROM (SELECT 1 AS one) AS t LEFT JOIN grants g ON g.id = $2", line_left_joins!("$3"));
     REVOKE_ACCESS = "UPDATE access_tokens SET revoked_at = $2 WHERE digest = $1 AND revoked_at IS NULL";
 

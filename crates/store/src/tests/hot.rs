@@ -2,6 +2,7 @@
 
 use audit::EventKind;
 use consent::{ConsentRecord, ConsentUpsert, ConsentWithdrawal};
+use mfa::{PasswordChange, PasswordHash, Rehash, SessionEnd, SignInBasis};
 use tokens::{
     grant::{AccessTokenRecord, CodeRecord, GrantEnd, GrantRecord, RefreshKind},
     presented::Above,
@@ -29,7 +30,9 @@ suite!(
     a_code_with_a_wider_consent,
     a_code_after_an_expired_consent,
     one_answers_an_interaction,
+    bcp_09_a_code_of_a_session_that_is_over_is_not_stored,
     a_sign_in_stores_everything,
+    bcp_09_a_sign_in_with_what_no_longer_holds_stores_nothing,
     an_event_alone,
 );
 
@@ -334,11 +337,55 @@ async fn a_code_after_an_expired_consent(bench: Bench) {
     assert_eq!(first.withdrawn_at, Some(at(5000)));
 }
 
+/// The session ended, or was begun anew, after it was read. Every form of the statement looks.
+async fn bcp_09_a_code_of_a_session_that_is_over_is_not_stored(bench: Bench) {
+    connected(&bench).await;
+    let read = interaction();
+    bench.one.begin_interaction(&read).await.unwrap();
+    let (grant, code) = another();
+    let (told, event) = (event(1, EventKind::ConsentGranted), event(2, EventKind::AuthorizationIssued));
+    let wider = ConsentRecord { version: 2, ..consent(30) };
+    let replace = ConsentUpsert::Replace { record: wider, expected_version: 1 };
+    let expired = ConsentRecord { granted_at: at(5000), ..consent(31) };
+    let supersede = ConsentUpsert::Create { record: expired, supersedes: Some(consent(30).id) };
+    let issue = async |interaction, consent: Option<&ConsentUpsert>, auth_time| {
+        let consent_id = consent.map_or(grant.consent, |upsert| upsert.record().id);
+        let grant = GrantRecord { auth_time, consent: consent_id, ..grant.clone() };
+        let issue = CodeIssue {
+            interaction,
+            consent: consent.map(|upsert| (upsert, &told)),
+            grant: &grant,
+            code: &code,
+            pushed: None,
+            event: &event,
+            now: at(3),
+        };
+        bench.one.issue_code(&issue).await.unwrap()
+    };
+    let nothing = async |auth_time| {
+        for interaction in [None, Some(&read)] {
+            for consent in [None, Some(&replace), Some(&supersede)] {
+                assert_eq!(issue(interaction, consent, auth_time).await, 0, "{interaction:?} {consent:?}");
+            }
+        }
+        assert!(!issued(&bench).await);
+        assert_eq!(kinds(&bench).await, []);
+        let consents = bench.other.consents_of(ALICE).await.unwrap();
+        assert_eq!(consents, [consent(30)]);
+        assert_eq!(bench.other.interaction(read.id).await.unwrap().unwrap(), read);
+    };
+    nothing(at(1)).await;
+    let end = SessionEnd { id: session(10).session.id, user: ALICE, at: at(2) };
+    commit!(bench.other, tx => tx.end_session(&end));
+    nothing(at(0)).await;
+}
+
 /// Tabs that answer together: one consent, one code, one pair of events.
 async fn one_answers_an_interaction(bench: Bench) {
     commit!(bench.one, tx => async {
         tx.put_client(&client()).await?;
-        tx.put_user(&user(ALICE, "alice")).await
+        tx.put_user(&user(ALICE, "alice")).await?;
+        tx.insert_session(&session(10)).await
     });
     let read = leak(interaction());
     bench.one.begin_interaction(read).await.unwrap();
@@ -374,13 +421,55 @@ async fn a_sign_in_stores_everything(bench: Bench) {
     commit!(bench.one, tx => tx.put_user(&user(ALICE, "alice")));
     let new = session(11);
     let (login, started) = (event(1, EventKind::LoginSucceeded), event(2, EventKind::SessionStarted));
-    let start = SessionStart { session: &new, events: [&login, &started] };
-    bench.one.start_session(&start).await.unwrap();
+    let start = SessionStart { session: &new, password_changed_at: None, events: [&login, &started] };
+    assert_eq!(bench.one.start_session(&start).await.unwrap(), 1);
     assert_eq!(bench.other.session(new.session.id).await.unwrap(), Some(new.session.clone()));
     assert_eq!(kinds(&bench).await, [EventKind::LoginSucceeded, EventKind::SessionStarted]);
     let again = bench.one.start_session(&start).await.unwrap_err();
     assert!(matches!(again, StoreError::Conflict { .. }), "{again:?}");
     assert_eq!(kinds(&bench).await.len(), 2);
+}
+
+/// The password was changed, or the account disabled, while it was verified.
+async fn bcp_09_a_sign_in_with_what_no_longer_holds_stores_nothing(bench: Bench) {
+    commit!(bench.one, tx => tx.put_user(&user(ALICE, "alice")));
+    let start = async |number: u128, changed_at| {
+        let new = session(number);
+        let events = [
+            event(number * 10, EventKind::LoginSucceeded),
+            event(number * 10 + 1, EventKind::SessionStarted),
+        ];
+        let events = [&events[0], &events[1]];
+        let start = SessionStart { session: &new, password_changed_at: changed_at, events };
+        let rows = bench.one.start_session(&start).await.unwrap();
+        assert_eq!(bench.other.session(new.session.id).await.unwrap().is_some(), rows == 1);
+        rows
+    };
+    // What is written in a transaction has the same condition.
+    let hold = async |basis| commit!(bench.one, tx => tx.hold_signing_in(&basis));
+    let password = |changed_at| SignInBasis::Password { user: ALICE, changed_at };
+    let upstream = SignInBasis::Upstream { user: ALICE };
+    assert_eq!((start(11, Some(at(4))).await, hold(password(Some(at(4)))).await), (0, 0));
+    assert_eq!((start(12, None).await, hold(password(None)).await, hold(upstream).await), (1, 1, 1));
+
+    let hash = PasswordHash::from_phc(PHC.replace("t=2", "t=3")).unwrap();
+    let change = PasswordChange { user: ALICE, hash, at: at(5), keep_session: None };
+    commit!(bench.other, tx => tx.change_password(&change));
+    assert_eq!((start(13, None).await, hold(password(None)).await), (0, 0));
+    assert_eq!((start(14, Some(at(5))).await, hold(password(Some(at(5)))).await), (1, 1));
+    assert_eq!(hold(upstream).await, 1, "a provider's word knows nothing of passwords");
+
+    // The same password under stronger parameters is still the same.
+    let (before, hash) = (change.hash.clone(), PasswordHash::from_phc(PHC).unwrap());
+    commit!(bench.other, tx => tx.rehash_password(&Rehash { user: ALICE, before, hash }));
+    assert_eq!(start(15, Some(at(5))).await, 1);
+
+    commit!(bench.other, tx => tx.disable_user(ALICE, at(6)));
+    assert_eq!(
+        (start(16, Some(at(5))).await, hold(password(Some(at(5)))).await, hold(upstream).await),
+        (0, 0, 0)
+    );
+    assert_eq!(kinds(&bench).await.len(), 6, "nothing is told of what did not happen");
 }
 
 async fn an_event_alone(bench: Bench) {

@@ -3,9 +3,10 @@
 use audit::EventKind;
 use consent::{ConsentUpsert, ConsentWithdrawal};
 use mfa::session::SessionEnd;
+use protocol::client::GrantType;
 use tokens::{
     grant::{GrantEnd, RefreshKind},
-    presented::Above,
+    presented::{Above, ClientRights},
 };
 
 use super::{Bench, commit, fixtures::*, suite};
@@ -17,6 +18,8 @@ suite!(
     bcp_09_refresh_tokens_age,
     access_tokens_round_trip,
     f2_17_the_line_has_the_consent_as_it_is_now,
+    in_02_a_client_of_the_same_name_is_another,
+    f2_17_a_clients_own_token_comes_with_its_rights,
     a_disabled_client_ends_what_it_holds,
     a_withdrawal_kills_what_is_below,
     bl_04_the_end_of_a_session_reaches_its_grants,
@@ -102,7 +105,8 @@ async fn access_tokens_round_trip(bench: Bench) {
     assert_eq!((&read, line.grant), (&with, grant()));
     let (read, above) = bench.other.access_token(&without.digest).await.unwrap().unwrap();
     assert_eq!(read, without);
-    assert!(matches!(above, Above::Client { enabled: true }), "{above:?}");
+    let Above::Client(Some(rights)) = above else { panic!("{above:?}") };
+    assert_eq!((Some(rights.scope), rights.client_credentials), (client().metadata.scope, false));
     assert_eq!(commit!(bench.one, tx => tx.revoke_access_token(&with.digest, at(7))), 1);
     assert_eq!(commit!(bench.one, tx => tx.revoke_access_token(&with.digest, at(8))), 0);
     let (read, _) = bench.other.access_token(&with.digest).await.unwrap().unwrap();
@@ -130,23 +134,79 @@ async fn f2_17_the_line_has_the_consent_as_it_is_now(bench: Bench) {
     assert_eq!((live.grant().scope.to_string(), &live.grant().audience), ("openid".to_owned(), &vec![]));
 }
 
+/// A token that was issued in the second in which the fixture's client began.
+const IAT: i64 = 1_800_000_000;
+
+/// A client that is registered under the name of one that was deleted does not inherit its tokens.
+async fn in_02_a_client_of_the_same_name_is_another(bench: Bench) {
+    let client = |seconds| tokens::client::ClientRecord { created_at: at(seconds), ..client() };
+    let token = access_token(None);
+    let counts = async |iat| {
+        let (_, own) = bench.other.above_jwt(token.id, None, &app(), iat).await.unwrap();
+        let (_, opaque) = bench.other.access_token(&token.digest).await.unwrap().unwrap();
+        let enabled = |above| matches!(above, Above::Client(Some(_)));
+        (enabled(own), enabled(opaque))
+    };
+    commit!(bench.one, tx => async {
+        tx.put_client(&client(0)).await?;
+        tx.insert_access_token(&token).await
+    });
+    assert_eq!(counts(IAT).await, (true, true), "in the second in which it began");
+    assert_eq!(counts(IAT - 1).await, (false, true));
+    commit!(bench.one, tx => tx.remove_client(&app()));
+    assert_eq!(counts(IAT).await, (false, false));
+    commit!(bench.one, tx => tx.put_client(&client(100)));
+    assert_eq!(counts(IAT + 99).await, (false, false));
+    assert_eq!(counts(IAT + 100).await, (true, false));
+}
+
+/// What an operator takes from a client shows with its own tokens at once (F2-17).
+async fn f2_17_a_clients_own_token_comes_with_its_rights(bench: Bench) {
+    let own = access_token(None);
+    let mut record = client();
+    record.metadata.grant_types = Some(vec![GrantType::AuthorizationCode, GrantType::ClientCredentials]);
+    record.metadata.authorization_details_types = vec!["payment_initiation".into()];
+    let rights = async || {
+        let (_, jwt) = bench.other.above_jwt(own.id, None, &app(), IAT).await.unwrap();
+        let (_, opaque) = bench.other.access_token(&own.digest).await.unwrap().unwrap();
+        let (Above::Client(Some(jwt)), Above::Client(Some(opaque))) = (jwt, opaque) else { panic!() };
+        assert_eq!(jwt, opaque);
+        jwt
+    };
+    commit!(bench.one, tx => async {
+        tx.put_client(&record).await?;
+        tx.insert_access_token(&own).await
+    });
+    let all = ClientRights {
+        client_credentials: true,
+        scope: "openid accounts:read".parse().unwrap(),
+        detail_types: vec!["payment_initiation".into()],
+    };
+    assert_eq!(rights().await, all);
+    (record.metadata.scope, record.metadata.grant_types) = (None, None);
+    record.metadata.authorization_details_types.clear();
+    commit!(bench.one, tx => tx.put_client(&record));
+    assert_eq!(rights().await, ClientRights::default());
+}
+
 async fn a_disabled_client_ends_what_it_holds(bench: Bench) {
     connected(&bench).await;
     let line = async || bench.other.grant_line(grant().id).await.unwrap().unwrap();
     assert!(line().await.live(&catalogue(), at(6)).is_ok());
     let id = access_token(None).id;
     let own = async |client: &str| {
-        let (denied, above) = bench.other.above_jwt(id, None, &client.parse().unwrap()).await.unwrap();
-        let Above::Client { enabled } = above else { panic!("{above:?}") };
+        let (denied, above) = bench.other.above_jwt(id, None, &client.parse().unwrap(), IAT).await.unwrap();
+        let Above::Client(rights) = above else { panic!("{above:?}") };
         assert!(!denied);
-        enabled
+        rights.is_some()
     };
     assert!(own("ledgerline").await);
     assert!(!own("nobody").await);
-    let (_, above) = bench.other.above_jwt(id, Some(grant().id), &app()).await.unwrap();
+    let (_, above) = bench.other.above_jwt(id, Some(grant().id), &app(), IAT).await.unwrap();
     assert!(matches!(above, Above::Grant(line) if line.grant == grant()));
     let gone = protocol::GrantId(uuid::Uuid::from_u128(99));
-    assert!(matches!(bench.other.above_jwt(id, Some(gone), &app()).await.unwrap(), (false, Above::Nothing)));
+    let (denied, above) = bench.other.above_jwt(id, Some(gone), &app(), IAT).await.unwrap();
+    assert!(!denied && matches!(above, Above::Nothing));
     let disabled = tokens::client::ClientRecord { disabled: true, ..client() };
     commit!(bench.one, tx => tx.put_client(&disabled));
     assert_eq!(line().await.live(&catalogue(), at(6)).unwrap_err(), GrantEnd::ClientDisabled);
@@ -242,7 +302,7 @@ async fn denials_and_marks(bench: Bench) {
     assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 1);
     assert_eq!(commit!(bench.one, tx => tx.deny_token(id, at(300))), 0);
     assert!(bench.other.is_denied(id).await.unwrap());
-    assert!(bench.other.above_jwt(id, None, &app()).await.unwrap().0);
+    assert!(bench.other.above_jwt(id, None, &app(), IAT).await.unwrap().0);
     let seen = |kind| mark(kind, "jti", at(60));
     let once = async |kind| bench.one.mark_once(&seen(kind)).await.unwrap();
     assert_eq!((once("assertion").await, once("assertion").await, once("proof").await), (1, 0, 1));

@@ -4,19 +4,20 @@ use audit::EventKind;
 use consent::{ConsentUpsert, ConsentWithdrawal};
 use keys::{KeyState, Transition};
 use mfa::{
-    AttemptReservation, Attempts, RecoveryCodeUse, TotpAcceptance, TotpConfirmation,
+    AttemptReservation, Attempts, PasswordChange, PasswordHash, RecoveryCodeUse, TotpAcceptance,
+    TotpConfirmation,
     recovery::RecoveryCodeReplacement,
     session::{SessionEnd, SessionRenewal},
 };
 use protocol::UserId;
-use tokens::grant::RefreshKind;
+use tokens::grant::{CodeRecord, GrantRecord, RefreshKind};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{Bench, commit, fixtures::*, suite};
 use crate::{
     Lock,
-    hot::{Redemption, Rotation},
+    hot::{CodeIssue, Redemption, Rotation, SessionStart},
     upstream::{UpstreamAttempt, UpstreamLink},
 };
 
@@ -44,6 +45,8 @@ suite!(
     one_comes_back_from_a_provider,
     one_subject_becomes_one_user,
     nobodys_change_of_roles_is_lost,
+    bcp_09_no_sign_in_survives_a_password_change,
+    bcp_09_no_code_survives_a_password_change,
 );
 
 /// Runs a verb in fifty transactions at once, half on each node. Exactly one must get the row.
@@ -324,6 +327,66 @@ async fn nobodys_change_of_roles_is_lost(bench: Bench) {
     assert_eq!(bench.one.user(ALICE).await.unwrap().unwrap().roles.len(), 1 + TASKS);
     commit!(bench.one, tx => tx.disable_user(ALICE, at(1)));
     assert_eq!(commit!(bench.one, tx => tx.hold_user(ALICE)), None);
+}
+
+/// The password is changed amid work that began before. Whoever comes first, nothing of that work stays.
+async fn amid_a_password_change<T, F, W>(bench: &Bench, work: W) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+    W: Fn(crate::Store, u128) -> F,
+{
+    let mut tasks = JoinSet::new();
+    let mut change = None;
+    for number in 1000..1000 + TASKS as u128 {
+        let store = if number % 2 == 0 { bench.one.clone() } else { bench.other.clone() };
+        tasks.spawn(work(store.clone(), number));
+        if number == 1002 {
+            change = Some(tokio::spawn(async move {
+                let hash = PasswordHash::from_phc(PHC.replace("t=2", "t=3")).unwrap();
+                let change = PasswordChange { user: ALICE, hash, at: at(5), keep_session: None };
+                commit!(store, tx => tx.change_password(&change))
+            }));
+        }
+    }
+    let done = tasks.join_all().await;
+    assert_eq!(change.unwrap().await.unwrap(), 1);
+    done
+}
+
+async fn bcp_09_no_sign_in_survives_a_password_change(bench: Bench) {
+    connected(&bench).await;
+    amid_a_password_change(&bench, async |store, number| {
+        let new = session(number);
+        let login = event(number, EventKind::LoginSucceeded);
+        let started = event(number + 1000, EventKind::SessionStarted);
+        let start = SessionStart { session: &new, password_changed_at: None, events: [&login, &started] };
+        store.start_session(&start).await.unwrap()
+    })
+    .await;
+    assert_eq!(bench.one.sessions_of(ALICE, at(6)).await.unwrap(), []);
+}
+
+async fn bcp_09_no_code_survives_a_password_change(bench: Bench) {
+    connected(&bench).await;
+    let rows = amid_a_password_change(&bench, async |store, number| {
+        let id = protocol::GrantId(Uuid::from_u128(number));
+        let grant = GrantRecord { id, ..grant() };
+        let code = CodeRecord { digest: digest(&number.to_string()), grant: id, ..code() };
+        let event = &event(number, EventKind::AuthorizationIssued);
+        let (grant, code) = (&grant, &code);
+        let (interaction, consent, pushed, now) = (None, None, None, at(3));
+        store.issue_code(&CodeIssue { interaction, consent, grant, code, pushed, event, now }).await.unwrap()
+    })
+    .await;
+    let mut stored = 0;
+    for number in 1000..1000 + TASKS as u128 {
+        if let Some(line) = bench.one.grant_line(protocol::GrantId(Uuid::from_u128(number))).await.unwrap() {
+            assert_eq!(line.grant.revoked_at, Some(at(5)));
+            stored += 1;
+        }
+    }
+    assert_eq!(stored, rows.into_iter().sum::<u64>());
 }
 
 /// Nodes that start together on an empty database end up with one key.

@@ -88,8 +88,8 @@ impl RequestRules {
                 Vec::new()
             }),
         };
-        let signed_rules = protection.rules().signed_requests;
-        let signed_only = metadata.require_signed_request_object || signed_rules;
+        let profile = protection.rules();
+        let signed_only = metadata.require_signed_request_object || profile.signed_requests;
         if signed_only && keys.is_none() && !faults.contains(&ClientFault::KeysTwice) {
             let wanted = "require_signed_request_object needs public keys";
             faults.push(ClientFault::Keys(wanted.into()));
@@ -113,7 +113,7 @@ impl RequestRules {
                 faults,
             ),
             signed_only,
-            bounded: signed_rules,
+            bounded: profile.bounded_requests,
             uris: metadata.request_uris.iter().map(|uri| without_fragment(uri).to_owned()).collect(),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     checks::tests::{BANK, CARDS, VAULT, catalogue, trusted},
     client::tests::{client, confidential},
     grant::tests::{line, now},
-    presented::Above,
+    presented::{Above, ClientRights},
     sender::Sender,
 };
 
@@ -69,7 +69,9 @@ fn found() -> FoundAccessToken {
 fn own() -> FoundAccessToken {
     let mut claims = claims(None, UserId(Uuid::from_u128(0)));
     (claims.sub, claims.client_id) = ("gateway".into(), "gateway".parse().unwrap());
-    FoundAccessToken { claims, digest: None, revoked: false, above: Above::Client { enabled: true } }
+    let rights =
+        ClientRights { client_credentials: true, scope: claims.scope.clone(), detail_types: Vec::new() };
+    FoundAccessToken { claims, digest: None, revoked: false, above: Above::Client(Some(rights)) }
 }
 
 fn request(targets: &[&str], scope: Option<&str>) -> TokenExchangeRequest {

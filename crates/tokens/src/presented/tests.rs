@@ -2,6 +2,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Duration;
 use protocol::{
     acr::{Acr, Amr},
+    authorization_details::AuthorizationDetails,
     client::AuthMethod,
     params::Params,
 };
@@ -45,7 +46,7 @@ fn found() -> FoundAccessToken {
             acr: Some(Acr::CustomerAuthentication),
             amr: vec![Amr::Pwd],
             roles: vec!["account-viewer".into()],
-            authorization_details: protocol::authorization_details::AuthorizationDetails::default(),
+            authorization_details: AuthorizationDetails::default(),
             cnf: None,
             delegation: crate::exchange::Delegation::default(),
         },
@@ -67,7 +68,11 @@ fn of_a_client(mut token: FoundAccessToken) -> FoundAccessToken {
     claims.sub = "app".into();
     (claims.grant_id, claims.auth_time, claims.acr) = (None, None, None);
     claims.amr.clear();
-    token.above = Above::Client { enabled: true };
+    token.above = Above::Client(Some(ClientRights {
+        client_credentials: true,
+        scope: "accounts:read cards:read".parse().unwrap(),
+        detail_types: Vec::new(),
+    }));
     token
 }
 
@@ -177,7 +182,7 @@ fn in_01_a_name_alone_is_no_credential() {
     DeadToken::Unknown
 )]
 #[case::of_a_disabled_client(
-    |t: &mut FoundAccessToken| { t.claims.grant_id = None; t.above = Above::Client { enabled: false }; },
+    |t: &mut FoundAccessToken| { t.claims.grant_id = None; t.above = Above::Client(None); },
     DeadToken::ClientDisabled
 )]
 fn in_02_whatever_is_dead_is_just_inactive_and_opens_no_userinfo(
@@ -293,6 +298,14 @@ fn f2_17_userinfo_releases_what_the_consent_still_covers() {
     assert_eq!(released("profile accounts:read"), Err(UserinfoFault::NotOpenid));
 }
 
+fn payment() -> AuthorizationDetails {
+    AuthorizationDetails::from_value(serde_json::json!([{
+        "type": "payment_initiation", "instructedAmount": {"currency": "EUR", "amount": "123.50"},
+        "creditorName": "Landlord", "creditorAccount": {"iban": "DE02100100109307118603"},
+    }]))
+    .unwrap()
+}
+
 #[test]
 fn in_03_a_clients_own_token_is_active_without_a_person() {
     let mut token = of_a_client(found());
@@ -303,8 +316,78 @@ fn in_03_a_clients_own_token_is_active_without_a_person() {
     token.revoked = true;
     assert_eq!(asked_by("bank-api", Some(token.clone())).1, Some(DeadToken::Revoked));
     token.revoked = false;
-    token.above = Above::Client { enabled: false };
+    token.above = Above::Client(None);
     assert_eq!(asked_by("bank-api", Some(token)).1, Some(DeadToken::ClientDisabled));
+}
+
+#[test]
+fn f2_17_in_03_what_is_taken_from_a_client_its_own_tokens_lose() {
+    let payments = catalogue().detail_types().get("payment_initiation").unwrap().definition().clone();
+    let payments = consent::DetailTypeDefinition { client_credentials: true, ..payments };
+    let catalogue = catalogue().with_detail_types([payments]).unwrap();
+    let ask = |change: fn(&mut AccessTokenClaims, &mut ClientRights)| {
+        let mut token = of_a_client(found());
+        token.claims.aud = vec![BANK.to_owned()];
+        token.claims.scope = "accounts:read payments:write".parse().unwrap();
+        token.claims.roles = vec!["account-viewer".into(), "payment-initiator".into()];
+        token.claims.authorization_details = payment();
+        let mut rights = ClientRights {
+            client_credentials: true,
+            scope: token.claims.scope.clone(),
+            detail_types: vec!["payment_initiation".into()],
+        };
+        change(&mut token.claims, &mut rights);
+        token.above = Above::Client(Some(rights));
+        match introspect(&caller("bank-api"), Some(token), &catalogue, now()) {
+            (IntrospectionResponse::Active(token), None) => {
+                Ok((token.scope.to_string(), token.roles.join(" "), token.authorization_details.len()))
+            }
+            (_, dead) => Err(dead.unwrap()),
+        }
+    };
+    let all = |scope: &str, roles: &str, details| Ok((scope.to_owned(), roles.to_owned(), details));
+    assert_eq!(ask(|_, _| ()), all("accounts:read payments:write", "account-viewer payment-initiator", 1));
+    let less = ask(|_, now| now.scope = "accounts:read".parse().unwrap());
+    assert_eq!(less, all("accounts:read", "account-viewer", 1));
+    let more = ask(|_, now| now.scope = "accounts:read payments:write cards:read".parse().unwrap());
+    assert_eq!(more, all("accounts:read payments:write", "account-viewer payment-initiator", 1));
+    let plain = ask(|_, now| now.detail_types.clear());
+    assert_eq!(plain, all("accounts:read payments:write", "account-viewer payment-initiator", 0));
+    assert_eq!(ask(|_, now| now.scope = Scope::empty()), all("", "", 1), "details alone");
+    let gone = ask(|claims, now| {
+        now.scope = Scope::empty();
+        claims.authorization_details = AuthorizationDetails::default();
+    });
+    assert_eq!(gone, Err(DeadToken::ClientRightsTaken));
+    assert_eq!(ask(|_, now| now.client_credentials = false), Err(DeadToken::ClientRightsTaken));
+}
+
+#[test]
+fn rar_05_in_03_a_token_may_have_details_and_no_scope() {
+    let catalogue = catalogue();
+    let ask = |change: fn(&mut GrantLine)| {
+        let mut token = found();
+        token.claims.aud = vec![BANK.to_owned()];
+        token.claims.scope = Scope::empty();
+        token.claims.roles.clear();
+        token.claims.authorization_details = payment();
+        let line = above(&mut token);
+        line.grant.scope = "cards:read".parse().unwrap();
+        line.client_scope = line.grant.scope.clone();
+        line.consent_scope = line.grant.scope.clone();
+        (line.grant.details, line.consent_details) = (payment(), payment());
+        line.client_detail_types = vec!["payment_initiation".into()];
+        line.user_roles = vec!["card-viewer".into(), "payment-initiator".into()];
+        change(line);
+        introspect(&caller("bank-api"), Some(token), &catalogue, now())
+    };
+    let (answer, dead) = ask(|_| ());
+    assert_eq!(dead, None);
+    let answer = serde_json::to_value(&answer).unwrap();
+    assert_eq!(answer["authorization_details"][0]["type"], "payment_initiation");
+    assert!(answer.get("scope").is_none(), "no scope is empty: {answer}");
+    let (_, dead) = ask(|line| line.client_detail_types.clear());
+    assert_eq!(dead, Some(DeadToken::Grant(GrantEnd::NothingLeft)));
 }
 
 #[test]

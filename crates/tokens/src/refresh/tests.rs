@@ -132,6 +132,17 @@ fn bcp_08_a_confidential_clients_token_stays() {
     assert_eq!(touch(&ageing), Some(now() + days(30)));
 }
 
+/// Who could prove who it is and no longer can keeps nothing that it was given on that proof.
+#[test]
+fn bcp_08_a_stable_token_of_a_client_that_became_public_gives_nothing() {
+    let stable = case_of(confidential(AuthMethod::ClientSecretBasic));
+    let downgraded = Case { client: client(), ..stable };
+    assert_eq!(
+        downgraded.run().unwrap_err(),
+        RefreshRefusal { fault: RefreshFault::Confidential, revoke: None }
+    );
+}
+
 #[test]
 fn f2_13_while_tokens_are_migrated_the_old_one_goes_on_for_a_while() {
     let mut client = confidential(AuthMethod::ClientSecretBasic);

@@ -110,6 +110,7 @@ pub async fn password(State(app): State<App>, posted: Posted) -> Response {
         }
         Ok(Err(refusal)) => {
             let problem = match refusal {
+                PasswordChangeRefusal::SessionChanged => return see_other("/account"),
                 PasswordChangeRefusal::WrongPassword => AccountProblem::WrongPassword,
                 PasswordChangeRefusal::Wait(wait) => {
                     AccountProblem::Wait { seconds: u64::try_from(wait).unwrap_or(1) }

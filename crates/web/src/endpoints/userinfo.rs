@@ -29,8 +29,10 @@ pub async fn userinfo(State(app): State<App>, Caller(context): Caller, request: 
     let method = request.method().clone();
     let (scheme, token) = match token(request, &app).await {
         Ok(Some(token)) => token,
-        Ok(None) => return unauthorized(),
-        Err(error) => return challenge(Scheme::Bearer, error),
+        Ok(None) => return with_nonce(&app, NonceOf::ResourceServer, unauthorized()),
+        Err(error) => {
+            return with_nonce(&app, NonceOf::ResourceServer, challenge(Scheme::Bearer, error));
+        }
     };
     let shown = match scheme {
         Scheme::Bearer => Shown::Bearer,
@@ -111,8 +113,7 @@ fn challenge(scheme: Scheme, error: WireError) -> Response {
             format!("Bearer error=\"{code}\", error_description=\"{description}\"")
         }
         Scheme::Dpop => {
-            let algorithms = ALGORITHMS.map(Algorithm::as_str).join(" ");
-            format!("DPoP error=\"{code}\", error_description=\"{description}\", algs=\"{algorithms}\"")
+            format!("DPoP error=\"{code}\", error_description=\"{description}\", {}", algorithms())
         }
     };
     let status = error.status;
@@ -124,7 +125,18 @@ fn challenge(scheme: Scheme, error: WireError) -> Response {
     response
 }
 
-/// No token: a bare challenge without an error code (RFC 6750 §3.1).
+/// The algorithms of proofs, as a challenge names them (RFC 9449 §7.1).
+fn algorithms() -> String {
+    format!("algs=\"{}\"", ALGORITHMS.map(Algorithm::as_str).join(" "))
+}
+
+/// No token: bare challenges without an error code, one for each way to send a token (RFC 6750 §3.1, DP-13).
 fn unauthorized() -> Response {
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer realm=\"chancery\"")]).into_response()
+    let mut response = StatusCode::UNAUTHORIZED.into_response();
+    let bearer = HeaderValue::from_static("Bearer realm=\"chancery\"");
+    response.headers_mut().append(header::WWW_AUTHENTICATE, bearer);
+    if let Ok(dpop) = HeaderValue::from_str(&format!("DPoP {}", algorithms())) {
+        response.headers_mut().append(header::WWW_AUTHENTICATE, dpop);
+    }
+    response
 }

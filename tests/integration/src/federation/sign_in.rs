@@ -181,6 +181,41 @@ async fn a_second_factor_of_our_own_is_asked_where_theirs_is_not_enough() {
     assert_eq!(claims_of(tokens.str("id_token"))["acr"], "urn:openbanking:psd2:sca");
 }
 
+/// What the app asks for in detail is heard as its scope is.
+#[tokio::test]
+async fn rar_02_details_that_want_two_factors_are_asked_of_the_provider() {
+    let banks = Banks::open(Engine::Sqlite, |config| config.just_in_time = true).await;
+    let declared = r#"
+        [[authorization_details_type]]
+        type = "payment_initiation"
+        title = "Make a payment"
+        locations = ["https://api.bank.example"]
+        [[client]]
+        client_id = "payer"
+        client_secret = "payer-secret-0123456789abcdefg"
+        redirect_uris = ["https://web.example/cb"]
+        scope = "openid"
+        authorization_details_types = ["payment_initiation"]
+    "#;
+    banks.south.declare(declared).await.unwrap();
+    let payment = serde_json::json!([{
+        "type": "payment_initiation",
+        "instructedAmount": { "currency": "EUR", "amount": "12.50" },
+        "creditorName": "Cafe",
+        "creditorAccount": { "iban": "DE02100100109307118603" },
+    }]);
+    let attempt = banks.app("web-app").attempt("openid").with("client_id", "payer");
+    for (attempt, asked) in [
+        (attempt.clone(), None),
+        (attempt.with("authorization_details", &payment.to_string()), Some(TWO_FACTORS)),
+    ] {
+        let browser = banks.browser();
+        let page = browser.open(attempt.url()).await;
+        let to = banks.to_north(&browser, &page).await;
+        assert_eq!(to.parameter("acr_values"), asked);
+    }
+}
+
 #[tokio::test]
 async fn oc_06_prompt_login_is_passed_on() {
     let banks = Banks::open(Engine::Sqlite, |config| config.just_in_time = true).await;
