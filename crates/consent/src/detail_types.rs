@@ -50,6 +50,10 @@ pub struct DetailTypeDefinition {
     /// Whether it takes two factors to authorize it (PSD2 article 97).
     #[serde(default)]
     pub second_factor_required: bool,
+    /// Whether it reaches money, so that a new client that may ask for it has the FAPI 2.0 profile. The types
+    /// that ship do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub financial: bool,
     /// Whether a client may have it for itself, without a person.
     #[serde(default)]
     pub client_credentials: bool,
@@ -126,6 +130,11 @@ impl DetailType {
     /// Whether every request is asked about.
     pub fn always_asks(&self) -> bool {
         self.definition.always_ask || self.definition.name == PAYMENT_INITIATION
+    }
+
+    /// Whether it reaches money.
+    pub fn is_financial(&self) -> bool {
+        self.definition.financial || SHIPPED.iter().any(|(shipped, _)| *shipped == self.definition.name)
     }
 
     /// Title and description in the first of `languages` that there is a translation for.

@@ -153,6 +153,14 @@ impl Service {
         Ok(true)
     }
 
+    /// [`reload`](Self::reload) once something is committed: that stands whatever comes of this, and the
+    /// watch over changes reads it soon.
+    pub(crate) async fn reload_committed(&self) {
+        if let Err(fault) = self.reload().await {
+            tracing::warn!(%fault, "a change is committed but could not be read again yet");
+        }
+    }
+
     /// Forgets everything cached, as after a lost connection to the database, and reads it again.
     ///
     /// # Errors

@@ -244,7 +244,7 @@ impl Service {
         match tx.client(&record.id).await? {
             // Deleted by an operator in the meantime.
             Some(stored) if stored.disabled => return Ok(()),
-            Some(_) if changed => tx.put_client(record).await?,
+            Some(_) if changed => tx.note_client(record).await?,
             Some(_) => {}
             None => drop(tx.insert_client(record).await?),
         }

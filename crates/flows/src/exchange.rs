@@ -10,13 +10,13 @@ use jose::{
     AssertionGrantFault, AssertionGrantPolicy, JoseFault, KeySet, peek_issuer, verify_assertion_grant,
 };
 use protocol::{
-    ClientId, GrantId, SessionId,
+    GrantId, SessionId,
     exchange::{JwtBearerRequest, TokenExchangeRequest, TokenType, TypedToken},
 };
 use store::exchange::DirectIssue;
 use tokens::{
     assertion_grant::{AssertionGrant, AssertionGrantRefusal, SubjectMapping, may_bring, under_consent},
-    client::AssertionIssuer,
+    client::{AssertionIssuer, Client},
     exchange::exchange,
     mint::Authority,
     presented::FoundAccessToken,
@@ -128,7 +128,7 @@ impl Service {
         let issuer =
             client.assertion_issuers.iter().find(|known| Some(&known.rule.issuer) == claimed.as_ref());
         let Some(issuer) = issuer else { return Ok(Err(AssertionGrantRefusal::UnknownIssuer)) };
-        let proof = match self.verified_assertion(&client.id, issuer, assertion, now).await {
+        let proof = match self.verified_assertion(client, issuer, assertion, now).await {
             Ok(proof) => proof,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -168,7 +168,7 @@ impl Service {
     /// Holds an assertion against the keys of its issuer, fetched anew if one is unknown (OUT-04).
     async fn verified_assertion(
         &self,
-        client: &ClientId,
+        client: &Client,
         issuer: &AssertionIssuer,
         assertion: &str,
         now: DateTime<Utc>,
@@ -177,16 +177,18 @@ impl Service {
         let endpoint = format!("{ours}/token");
         let policy = AssertionGrantPolicy {
             issuer: &issuer.rule.issuer,
+            algorithms: client.protection.rules().algorithms,
             accepted_audiences: &[ours, &endpoint],
             subject_claim: issuer.rule.subject_claim(),
             max_lifetime: issuer.rule.max_lifetime(),
         };
         let refusal = |fault: String| AssertionGrantRefusal::Assertion(fault);
         let check = |keys: &KeySet| verify_assertion_grant(assertion, keys, &policy, now);
-        let keys = self.keys_of(client, &issuer.keys).await.map_err(|fault| refusal(fault.to_string()))?;
+        let keys =
+            self.keys_of(&client.id, &issuer.keys).await.map_err(|fault| refusal(fault.to_string()))?;
         let mut checked = check(&keys);
         if matches!(checked, Err(AssertionGrantFault::Jose(JoseFault::NoKey { .. })))
-            && let Some(keys) = self.keys_anew(client, &issuer.keys).await
+            && let Some(keys) = self.keys_anew(&client.id, &issuer.keys).await
         {
             checked = check(&keys);
         }

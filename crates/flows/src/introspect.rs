@@ -1,13 +1,16 @@
 //! The introspection endpoint (RFC 7662).
 
 use audit::{Actor, EventKind};
+use jose::Algorithm;
 use protocol::{
+    client::Profile,
     introspection::{IntrospectionRequest, IntrospectionResponse, TokenParameterFault},
     params::Params,
 };
 use tokens::{
     client_auth::Presented,
     presented::{IntrospectionCaller, introspect},
+    profile::Rules,
 };
 
 use crate::{context::RequestContext, error::Result, service::Service};
@@ -64,10 +67,25 @@ impl Service {
         if let Some(dead) = dead {
             tracing::debug!(audience = caller.audience(), reason = %dead, "introspected token is inactive");
         }
-        let sign =
-            || -> Result<_> { Ok(self.mint(&declared)?.introspection(&caller, &response, self.now())?) };
-        let token = signed.then(sign).transpose()?;
+        let token = match signed {
+            false => None,
+            true => {
+                let algorithms = self.algorithms_about(&response).await?;
+                let mint = self.mint(&declared)?;
+                Some(mint.introspection(&caller, &response, algorithms, self.now())?)
+            }
+        };
         Ok(Ok(Introspected { response, token }))
+    }
+
+    /// What the profile of the client whose token an answer is about signs with (F2-34).
+    async fn algorithms_about(&self, response: &IntrospectionResponse) -> Result<&'static [Algorithm]> {
+        let client = match response {
+            IntrospectionResponse::Active(token) => self.client(token.client_id.as_str()).await?,
+            IntrospectionResponse::Inactive => None,
+        };
+        let rules = client.map_or(Rules::of(Profile::General), |client| client.protection.rules());
+        Ok(rules.algorithms)
     }
 
     async fn introspection_refused(

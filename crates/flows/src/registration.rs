@@ -282,7 +282,7 @@ impl Service {
         let event = self.event(context, EventKind::ClientChanged, now).by(Actor::Client);
         tx.record(&event.client(record.id.clone()).detail("policy", &policy.name)).await?;
         tx.commit().await?;
-        self.reload().await?;
+        self.reload_committed().await;
         Ok(Ok(self.told(&record, &registration, secret, management)))
     }
 
@@ -310,7 +310,7 @@ impl Service {
         let event = event.detail("consents", ended.consents.to_string());
         tx.record(&event.detail("grants", ended.grants.to_string())).await?;
         tx.commit().await?;
-        self.reload().await?;
+        self.reload_committed().await;
         Ok(Ok(()))
     }
 

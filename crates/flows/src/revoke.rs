@@ -72,16 +72,18 @@ impl Service {
             None => self.find_access_token(token).await?.map(Box::new).map(Revocable::Access),
         };
         let decision = revoke(&client, found);
-        if decision == (Revocation::Nothing { foreign: false }) {
+        if let Revocation::Nothing { foreign } = decision {
+            if foreign {
+                let refused = self.event(context, EventKind::RevocationRefused, now);
+                let refused = refused.client(client.client().id.clone());
+                self.note(refused.reason("token_of_another_client")).await?;
+            }
             return Ok(Ok(()));
         }
         let event = self.event(context, EventKind::TokenRevoked, now).client(client.client().id.clone());
         let mut tx = self.0.store.begin().await?;
         let (rows, event) = match &decision {
-            Revocation::Nothing { .. } => {
-                let refused = self.event(context, EventKind::RevocationRefused, now);
-                (1, refused.client(client.client().id.clone()).reason("token_of_another_client"))
-            }
+            Revocation::Nothing { .. } => return Ok(Ok(())),
             Revocation::Grant(grant) => (tx.revoke_grant(*grant, now).await?, event.grant(*grant)),
             Revocation::AccessToken(digest) => (tx.revoke_access_token(digest, now).await?, event),
             Revocation::Jwt { id, expires_at } => {

@@ -4,7 +4,8 @@
 //! Whoever may register may register often, and a row that nothing ever takes away is a way to fill a
 //! database. So a policy says after how long without use a client is forgotten, if no person ever consented
 //! to it: then no evidence names it. Use is that it authenticated; that is noted at most once a day, so a
-//! client that works all day costs one write.
+//! client that works all day costs one write. What is noted may therefore lag behind, and a client gets the
+//! benefit of that doubt.
 
 use audit::{Actor, Event, EventKind};
 use chrono::TimeDelta;
@@ -17,6 +18,9 @@ use crate::{error::Result, random::Draw, service::Service};
 pub(crate) const PREFIX: &str = "r.";
 /// Use is noted so often.
 const NOTED: TimeDelta = TimeDelta::days(1);
+/// How far what is noted may lie behind the last use: a node writes nothing within [`NOTED`] of its own last
+/// write, nor where another node wrote within that time.
+const LAG: TimeDelta = TimeDelta::days(2);
 /// So many go at once.
 const BATCH: u32 = 100;
 
@@ -30,8 +34,8 @@ impl Service {
         if noted.get(client).is_some_and(|last| now < last + NOTED) {
             return Ok(());
         }
-        noted.insert(client.clone(), now);
         self.0.store.note_client_use(client, now, now - NOTED).await?;
+        noted.insert(client.clone(), now);
         Ok(())
     }
 
@@ -59,7 +63,7 @@ impl Service {
         let now = self.now();
         let mut tx = self.0.store.begin().await?;
         tx.lock(Lock::Declarations).await?;
-        let gone = tx.forget_unused_clients(policy, now - lifetime, BATCH).await?;
+        let gone = tx.forget_unused_clients(policy, now - lifetime - LAG, BATCH).await?;
         for client in &gone {
             let event = Event::new(EventKind::ClientDeleted, now, self.random().id(now)).by(Actor::System);
             tx.record(&event.client(client.clone()).detail("why", "unused").detail("policy", policy)).await?;

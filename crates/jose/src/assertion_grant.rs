@@ -25,6 +25,8 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(10);
 pub struct AssertionGrantPolicy<'a> {
     /// The issuer whose keys these are.
     pub issuer: &'a str,
+    /// What it may be signed with: what the profile of the client that brings it allows (F2-34).
+    pub algorithms: &'a [Algorithm],
     /// Our names: the issuer identifier and the token endpoint.
     pub accepted_audiences: &'a [&'a str],
     /// The claim that names the person.
@@ -89,7 +91,7 @@ pub fn verify_assertion_grant(
     now: DateTime<Utc>,
 ) -> Result<Unreplayed<AssertedPerson>, AssertionGrantFault> {
     use AssertionGrantFault as Fault;
-    let verified = verify(presented, keys, &Algorithm::ALL)?;
+    let verified = verify(presented, keys, policy.algorithms)?;
     if !assertion::is_of_type(&verified, TYPE) {
         return Err(Fault::Type);
     }
@@ -134,6 +136,14 @@ mod tests {
     }
 
     fn judge(typ: &str, change: &Value) -> Result<Unreplayed<AssertedPerson>, AssertionGrantFault> {
+        judge_by(&Algorithm::ALL, typ, change)
+    }
+
+    fn judge_by(
+        algorithms: &[Algorithm],
+        typ: &str,
+        change: &Value,
+    ) -> Result<Unreplayed<AssertedPerson>, AssertionGrantFault> {
         let key = SigningKey::new(&PrivateKey::generate(Algorithm::Es256).unwrap()).unwrap();
         let mut claims = json!({
             "iss": ISSUER, "sub": "alice", "aud": US, "jti": "1",
@@ -147,6 +157,7 @@ mod tests {
         }
         let policy = AssertionGrantPolicy {
             issuer: ISSUER,
+            algorithms,
             accepted_audiences: &[US, "https://id.example/token"],
             subject_claim: "sub",
             max_lifetime: TimeDelta::minutes(5),
@@ -163,6 +174,13 @@ mod tests {
             assert_eq!(person.confirm(1).unwrap().subject, "alice");
         }
         assert!(judge("JWT", &json!({"aud": ["https://id.example/token", US]})).is_ok());
+    }
+
+    #[test]
+    fn f2_34_jb_01_the_algorithm_is_one_that_is_allowed() {
+        assert!(judge_by(&[Algorithm::Es256], "JWT", &json!({})).is_ok());
+        let fault = judge_by(&[Algorithm::Ps256, Algorithm::EdDsa], "JWT", &json!({})).unwrap_err();
+        assert!(matches!(fault, AssertionGrantFault::Jose(JoseFault::Algorithm(_))), "{fault}");
     }
 
     #[rstest]

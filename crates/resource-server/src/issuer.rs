@@ -51,6 +51,8 @@ enum IssuerFault {
     OtherIssuer(String),
     #[error("the metadata names no introspection endpoint")]
     NoIntrospection,
+    #[error("the fetch ended early")]
+    Ended,
     #[error("the metadata of an https issuer names {0}, which is not https")]
     Downgrade(String),
 }
@@ -67,6 +69,14 @@ struct Known {
     metadata: Option<Arc<Metadata>>,
     /// And when they were fetched.
     keys: Option<(Arc<KeySet>, DateTime<Utc>)>,
+}
+
+impl Known {
+    /// The keys, if they were fetched less than this ago.
+    fn younger(&self, than: TimeDelta, now: DateTime<Utc>) -> Option<Arc<KeySet>> {
+        let (keys, fetched) = self.keys.as_ref()?;
+        (now.signed_duration_since(*fetched) < than).then(|| Arc::clone(keys))
+    }
 }
 
 /// The issuer, as a resource server knows it.
@@ -98,7 +108,7 @@ impl Issuer {
     ///
     /// # Errors
     /// [`Refusal::Token`], or [`Refusal::IssuerUnavailable`].
-    pub async fn read(&self, token: &str, now: DateTime<Utc>) -> Result<AccessToken, Refusal> {
+    pub async fn read(self: &Arc<Self>, token: &str, now: DateTime<Utc>) -> Result<AccessToken, Refusal> {
         let Config { issuer, audience, .. } = &self.config;
         if !looks_like_jwt(token) {
             if self.config.introspection.is_none() {
@@ -126,7 +136,11 @@ impl Issuer {
         Ok(token)
     }
 
-    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Map<String, Value>, Refusal> {
+    async fn verify(
+        self: &Arc<Self>,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Map<String, Value>, Refusal> {
         let check = |keys: &KeySet| {
             verify_access_token(token, keys, &self.config.issuer, now)
                 .map(|verified| verified.claims.into_map())
@@ -144,27 +158,39 @@ impl Issuer {
 
     /// The keys, fetched again when those that are known are older than `at_most_old`. If a fetch fails, they
     /// go on counting: an issuer that restarts does not take the API down with it.
-    async fn keys(&self, at_most_old: TimeDelta, now: DateTime<Utc>) -> Result<Arc<KeySet>, IssuerFault> {
-        let younger = |than: TimeDelta, then: DateTime<Utc>| now.signed_duration_since(then) < than;
-        let fresh = |keys: &Option<(Arc<KeySet>, DateTime<Utc>)>| {
-            keys.as_ref().filter(|(_, fetched)| younger(at_most_old, *fetched)).map(|(keys, _)| keys.clone())
-        };
-        let known = self.known().keys;
-        if let Some(keys) = fresh(&known) {
+    async fn keys(
+        self: &Arc<Self>,
+        at_most_old: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<KeySet>, IssuerFault> {
+        if let Some(keys) = self.known().younger(at_most_old, now) {
             return Ok(keys);
         }
+        // A caller who hangs up takes no fetch away from others, who would not repeat it at once.
+        let issuer = Arc::clone(self);
+        let fetching = tokio::spawn(async move { issuer.keys_anew(at_most_old, now).await });
+        fetching.await.map_err(|_| IssuerFault::Ended)?
+    }
+
+    async fn keys_anew(
+        &self,
+        at_most_old: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<KeySet>, IssuerFault> {
+        let known = self.known().keys;
         let mut tried = match (&known, self.tried.try_lock()) {
             (_, Ok(tried)) => tried,
             // Somebody is fetching. Who only wants younger keys does not wait for that.
             (Some((keys, _)), Err(_)) if at_most_old > TimeDelta::zero() => return Ok(keys.clone()),
             _ => self.tried.lock().await,
         };
-        let known = self.known().keys;
-        if let Some(keys) = fresh(&known) {
+        let known = self.known();
+        if let Some(keys) = known.younger(at_most_old, now) {
             return Ok(keys);
         }
+        let known = known.keys;
         if let Some((keys, _)) = &known
-            && tried.is_some_and(|tried| younger(REFETCH_AT_MOST_EVERY, tried))
+            && tried.is_some_and(|tried| now.signed_duration_since(tried) < REFETCH_AT_MOST_EVERY)
         {
             return Ok(keys.clone());
         }

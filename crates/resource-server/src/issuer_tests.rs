@@ -96,12 +96,12 @@ impl Stub {
         self.key().sign("at+jwt", &claims(&self.0.url)).unwrap()
     }
 
-    fn known(&self) -> Issuer {
-        Issuer::new(Config::new(&self.0.url, API)).unwrap()
+    fn known(&self) -> Arc<Issuer> {
+        Arc::new(Issuer::new(Config::new(&self.0.url, API)).unwrap())
     }
 
-    fn asked(&self) -> Issuer {
-        Issuer::new(Config::new(&self.0.url, API).introspecting("api", "secret")).unwrap()
+    fn asked(&self) -> Arc<Issuer> {
+        Arc::new(Issuer::new(Config::new(&self.0.url, API).introspecting("api", "secret")).unwrap())
     }
 }
 

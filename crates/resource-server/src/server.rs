@@ -145,7 +145,7 @@ pub struct ResourceServer(Arc<Inner>);
 struct Inner {
     url: String,
     bound_only: bool,
-    issuer: Issuer,
+    issuer: Arc<Issuer>,
     clock: Clock,
     nonces: Option<Nonces>,
     /// The proofs of the last minutes. Each process has its own: a proof that is replayed at another one
@@ -176,7 +176,7 @@ impl ResourceServer {
             url: config.url.trim_end_matches('/').to_owned(),
             bound_only: config.bound_only,
             clock: config.clock.clone(),
-            issuer: Issuer::new(config)?,
+            issuer: Arc::new(Issuer::new(config)?),
             nonces,
             seen: Cache::builder()
                 .max_capacity(MAX_PROOFS)

@@ -222,6 +222,20 @@ impl Tx {
     /// # Errors
     /// [`StoreError`](crate::StoreError).
     pub async fn put_client(&mut self, client: &ClientRecord) -> Result<()> {
+        self.write_client(client).await?;
+        self.bump(Topic::Clients).await
+    }
+
+    /// The same about a client that every node reads at its source and keeps by itself: nobody's cache has to
+    /// hear of it, however often the source changes.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::StoreError).
+    pub async fn note_client(&mut self, client: &ClientRecord) -> Result<()> {
+        self.write_client(client).await
+    }
+
+    async fn write_client(&mut self, client: &ClientRecord) -> Result<()> {
         change!(
             self,
             statement::PUT_CLIENT,
@@ -233,7 +247,7 @@ impl Tx {
             client.created_at.us(),
             client.updated_at.us(),
         )?;
-        self.bump(Topic::Clients).await
+        Ok(())
     }
 
     /// Inserts a client that nobody can have asked for before, so nobody's cache has to hear of it: however

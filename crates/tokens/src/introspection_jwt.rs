@@ -42,7 +42,8 @@ pub enum SignedAnswerFault {
 
 impl Mint<'_> {
     /// Signs an answer for the resource server that asked (IN-05), and encrypts it if that registered so
-    /// (IN-07).
+    /// (IN-07). `algorithms` are those of the profile of the client whose token it is about (F2-34);
+    /// they count where the resource server registered none.
     ///
     /// # Errors
     /// [`SignedAnswerFault`].
@@ -50,15 +51,16 @@ impl Mint<'_> {
         &self,
         caller: &IntrospectionCaller,
         response: &IntrospectionResponse,
+        algorithms: &[Algorithm],
         now: DateTime<Utc>,
     ) -> Result<String, SignedAnswerFault> {
         let answer = caller.answer();
         // RFC 9701 §6. A deployment without RSA keys signs with what it signs access tokens with.
-        let usual = || match self.keyring.signer(Algorithm::Rs256) {
-            Some(_) => Algorithm::Rs256,
-            None => self.policy.access_token_algorithm,
-        };
-        let algorithm = answer.algorithm()?.unwrap_or_else(usual);
+        let has = |algorithm: &Algorithm| self.keyring.signer(*algorithm).is_some();
+        let usual = [Algorithm::Rs256, self.policy.access_token_algorithm];
+        let usual = usual.iter().chain(algorithms).find(|usual| algorithms.contains(usual) && has(usual));
+        let usual = usual.copied().unwrap_or(self.policy.access_token_algorithm);
+        let algorithm = answer.algorithm()?.unwrap_or(usual);
         let key = self.keyring.signer(algorithm).ok_or(MintFault::NoKey(algorithm))?;
         let claims = Claims {
             iss: self.issuer,

@@ -6,7 +6,7 @@
 
 mod fitness;
 
-use consent::Catalogue;
+use consent::{Catalogue, DetailType};
 use jose::Algorithm;
 use protocol::client::{AuthMethod, ClientMetadata, Profile, ResponseType};
 
@@ -139,11 +139,17 @@ impl Protection {
 }
 
 /// The profile of a new client for which nobody chose one: FAPI 2.0 where it can authenticate and its
-/// scope reaches what the catalogue calls financial.
+/// scope, or a type of authorization details that it may ask for, reaches what the catalogue calls financial.
 pub fn default_profile(metadata: &ClientMetadata, catalogue: &Catalogue) -> Profile {
     let public = metadata.token_endpoint_auth_method == Some(AuthMethod::None);
     let scope = metadata.scope.clone().unwrap_or_default();
-    let financial = catalogue.definitions(&scope).any(|scope| scope.financial);
+    let types = catalogue.detail_types();
+    let financial = catalogue.definitions(&scope).any(|scope| scope.financial)
+        || metadata
+            .authorization_details_types
+            .iter()
+            .filter_map(|kind| types.get(kind))
+            .any(DetailType::is_financial);
     if financial && !public { Profile::Fapi2 } else { Profile::General }
 }
 
@@ -179,6 +185,37 @@ pub(crate) mod tests {
         let faults = Client::parse(record).err().unwrap_or_default();
         let of = |fault| if let ClientFault::Profile { fault, .. } = fault { Some(fault) } else { None };
         faults.into_iter().filter_map(of).collect()
+    }
+
+    #[test]
+    fn f2_08_types_of_details_that_reach_money_make_a_client_financial() {
+        let kind = |name: &str, financial: bool| {
+            let shipped = ["payment_initiation", "account_information"].contains(&name);
+            let mut kind = json!({"type": name, "title": name, "locations": ["https://api.example"]});
+            kind["financial"] = json!(financial);
+            if !shipped {
+                kind["schema"] = json!({"type": "object", "additionalProperties": false});
+            }
+            serde_json::from_value(kind).unwrap()
+        };
+        let server = json!({"audience": "https://api.example", "name": "API"});
+        let catalogue = Catalogue::new([], [serde_json::from_value(server).unwrap()]).unwrap();
+        let types =
+            [("payment_initiation", false), ("account_information", false), ("loan", true), ("menu", false)];
+        let catalogue = catalogue.with_detail_types(types.map(|(name, money)| kind(name, money))).unwrap();
+        let of = |name: &str, method: AuthMethod| {
+            let metadata = ClientMetadata {
+                token_endpoint_auth_method: Some(method),
+                authorization_details_types: vec![name.to_owned()],
+                ..record().metadata
+            };
+            default_profile(&metadata, &catalogue)
+        };
+        for name in ["payment_initiation", "account_information", "loan"] {
+            assert_eq!(of(name, AuthMethod::ClientSecretBasic), Profile::Fapi2, "{name}");
+            assert_eq!(of(name, AuthMethod::None), Profile::General, "{name}");
+        }
+        assert_eq!(of("menu", AuthMethod::ClientSecretBasic), Profile::General);
     }
 
     #[test]

@@ -154,8 +154,7 @@ pub fn settle(
     keys(&metadata)?;
     let method = method(&mut metadata, policy)?;
     flows(&mut metadata, policy)?;
-    let declared: Scope = catalogue.supported().cloned().collect();
-    scope(&mut metadata, policy, &declared)?;
+    scope(&mut metadata, &reachable(method, policy, catalogue))?;
     redirects(&metadata, policy)?;
     links(&metadata, policy)?;
     sector(&metadata)?;
@@ -193,7 +192,8 @@ impl RegistrationPolicy {
         let (was, now, set) = (by_policy(&before.metadata), by_policy(metadata), &before.settings);
         ClientSettings {
             require_pkce: now.require_pkce || (set.require_pkce && !was.require_pkce),
-            profile: if set.profile == was.profile { now.profile } else { set.profile },
+            // A profile that it has once is not put off by asking for less (F2-08).
+            profile: if set.profile == was.profile { now.profile.or(set.profile) } else { set.profile },
             consent_lifetime: match set.consent_lifetime == was.consent_lifetime {
                 true => now.consent_lifetime,
                 false => set.consent_lifetime,
@@ -259,13 +259,23 @@ fn flows(metadata: &mut ClientMetadata, policy: &RegistrationPolicy) -> Result<(
     Ok(())
 }
 
+/// The scope that a client may ask for under a policy. Who authenticates by nothing can't have the profile
+/// that goes with financial scopes, so it gets at them only where the policy names them (F2-08, DR-10).
+fn reachable(method: AuthMethod, policy: &RegistrationPolicy, catalogue: &Catalogue) -> Scope {
+    let declared: Scope = catalogue.supported().cloned().collect();
+    match &policy.scopes {
+        Some(named) => named.intersection(&declared),
+        None if method == AuthMethod::None => {
+            let financial = catalogue.definitions(&declared).filter(|scope| scope.financial);
+            let financial: Vec<_> = financial.map(|scope| scope.name.to_string()).collect();
+            declared.filtered(|scope| !financial.iter().any(|name| name == scope))
+        }
+        None => declared,
+    }
+}
+
 /// A client that names no scope gets what the policy lets it ask for (RFC 7591 §2).
-fn scope(
-    metadata: &mut ClientMetadata,
-    policy: &RegistrationPolicy,
-    declared: &Scope,
-) -> Result<(), RegistrationFault> {
-    let most = policy.scopes.as_ref().map_or_else(|| declared.clone(), |scope| scope.intersection(declared));
+fn scope(metadata: &mut ClientMetadata, most: &Scope) -> Result<(), RegistrationFault> {
     match &metadata.scope {
         None => {
             let grants = metadata.grant_types.as_deref().unwrap_or_default();
@@ -274,7 +284,7 @@ fn scope(
             metadata.scope = Some(most.filtered(|scope| refreshes || scope != "offline_access"));
         }
         Some(scope) => {
-            let beyond = scope.difference(&most);
+            let beyond = scope.difference(most);
             if !beyond.is_empty() {
                 return Err(not_allowed("scope", beyond));
             }

@@ -1,10 +1,11 @@
 //! What every handler shares.
 
-use std::{net::IpAddr, ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use flows::Service;
 use http::HeaderValue;
 use ipnet::IpNet;
+use tokio_util::task::TaskTracker;
 
 use crate::pages::Language;
 
@@ -84,6 +85,8 @@ pub struct Shared {
     pub config: WebConfig,
     /// What callers have asked for lately.
     pub limits: Arc<Limits>,
+    /// Requests that go on whether anybody waits for them or not.
+    pub(crate) unfinished: TaskTracker,
     /// `Cache-Control` of metadata and keys.
     pub(crate) document_caching: HeaderValue,
 }
@@ -108,6 +111,14 @@ impl App {
         let seconds = config.jwks_cache_seconds;
         let document_caching = HeaderValue::from_maybe_shared(format!("public, max-age={seconds}"))
             .expect("a number can stand in a header");
-        Self(Arc::new(Shared { service, config, limits, document_caching }))
+        Self(Arc::new(Shared { service, config, limits, unfinished: TaskTracker::new(), document_caching }))
+    }
+    /// Waits for what requests began whose callers have gone, but no longer than this. Nothing new may be
+    /// served any more.
+    pub async fn finish(&self, limit: Duration) {
+        self.unfinished.close();
+        if tokio::time::timeout(limit, self.unfinished.wait()).await.is_err() {
+            tracing::warn!(requests = self.unfinished.len(), "some requests did not end in time");
+        }
     }
 }

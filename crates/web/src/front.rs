@@ -25,6 +25,7 @@ use axum::{
     routing::Route,
 };
 use http::{Method, StatusCode, header};
+use tokio_util::task::TaskTracker;
 use tower::{Layer, Service, ServiceExt, layer::layer_fn, service_fn};
 use tracing::Instrument;
 
@@ -44,6 +45,8 @@ use crate::{
 
 /// No request takes longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// What a request began is ended by itself, but not for ever.
+const END: Duration = Duration::from_secs(60);
 
 /// What the routes of a group have in common.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +161,7 @@ impl Door {
         }
         match tokio::time::timeout(TIMEOUT, caught(self.shared(request))).await {
             Ok(Some(response)) => response,
-            Ok(None) => (StatusCode::INTERNAL_SERVER_ERROR, "Service panicked").into_response(),
+            Ok(None) => panicked(),
             Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         }
     }
@@ -187,13 +190,34 @@ impl Door {
         told(self.routed(request).await, standing)
     }
 
+    /// A caller may hang up whenever it likes; a request that may write goes on all the same. Else whoever
+    /// is refused could hang up before the refusal's consequences are written: the counted attempt, the
+    /// revoked family, the line in the audit trail, the noted fetch of somebody's keys.
     async fn routed(&self, request: Request) -> Response {
         if self.rules.no_head && request.method() == Method::HEAD {
             return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response();
         }
-        let Ok(response) = self.route.clone().oneshot(request).await;
-        response
+        let only_reads = request.method().is_safe() && !self.rules.no_head;
+        let route = self.route.clone();
+        let answer = async move {
+            let Ok(response) = route.oneshot(request).await;
+            response
+        };
+        if only_reads { answer.await } else { whole(&self.app.unfinished, answer).await }
     }
+}
+
+/// Some work that comes to its end whether or not somebody waits for it.
+async fn whole(unfinished: &TaskTracker, work: impl Future<Output = Response> + Send + 'static) -> Response {
+    match unfinished.spawn(tokio::time::timeout(END, caught(work)).in_current_span()).await {
+        Ok(Ok(Some(response))) => response,
+        Ok(Ok(None)) => panicked(),
+        Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+fn panicked() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "Service panicked").into_response()
 }
 
 /// The outcome of some work, or nothing if it panicked. What it left behind is thrown away with it.
@@ -216,7 +240,27 @@ async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_may_write_goes_on_when_the_caller_hangs_up() {
+        let (unfinished, ended) = (TaskTracker::new(), Arc::new(AtomicBool::new(false)));
+        let said = Arc::clone(&ended);
+        let work = async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            said.store(true, Ordering::SeqCst);
+            StatusCode::OK.into_response()
+        };
+        let hung_up = tokio::time::timeout(Duration::from_millis(1), whole(&unfinished, work)).await;
+        assert!(hung_up.is_err());
+        unfinished.close();
+        unfinished.wait().await;
+        assert!(ended.load(Ordering::SeqCst));
+        let panicking = whole(&unfinished, async { panic!("in a task") }).await;
+        assert_eq!(panicking.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     #[tokio::test]
     async fn a_panic_is_caught_wherever_it_happens() {

@@ -40,14 +40,15 @@ pub fn identify(app: &App, request: &mut Request) -> CorrelationId {
     correlation
 }
 
-/// The certificate of the connection, if TLS ends here; else what a configured proxy says (MT-09).
+/// What a configured proxy says of its client; else the certificate of the connection, if TLS ends here
+/// (MT-09). A proxy may show a certificate of its own, which is nobody's that stands behind it.
 fn certificate(app: &App, peer: Option<Peer>, request: &Request) -> PresentedCertificate {
-    if let Some(PeerCertificate(shown)) = request.extensions().get() {
-        return shown.clone();
-    }
     match (app.config.certificate_header, peer) {
         (Some(form), Some(peer)) if app.config.trusts(peer.address.ip()) => form.read(request.headers()),
-        _ => PresentedCertificate::Absent,
+        _ => match request.extensions().get() {
+            Some(PeerCertificate(shown)) => shown.clone(),
+            None => PresentedCertificate::Absent,
+        },
     }
 }
 

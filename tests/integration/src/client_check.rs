@@ -142,7 +142,13 @@ async fn f2_08_f2_10_f2_34_who_registers_itself_for_financial_scopes_has_the_pro
     secret.expect_error(400, "invalid_client_metadata");
     assert!(secret.text.contains("it authenticates by client_secret_basic"), "{}", secret.text);
     let public = json!({ "token_endpoint_auth_method": "none" });
-    let public = register(&bank, None, &wish(public)).await.expect(201);
+    // Who can't authenticate can't have the profile, so it gets at no money.
+    let refused = register(&bank, None, &wish(public)).await;
+    refused.expect_error(400, "invalid_client_metadata");
+    assert!(refused.text.contains("funds:read"), "{}", refused.text);
+    let modest = json!({ "token_endpoint_auth_method": "none", "scope": null });
+    let public = register(&bank, None, &wish(modest)).await.expect(201);
+    assert!(!public.str("scope").contains("funds:read"), "{}", public.text);
     let client = bank.service.client(public.str("client_id")).await.unwrap().unwrap();
     assert_eq!(client.protection.profile, Profile::General);
 }

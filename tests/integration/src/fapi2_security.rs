@@ -13,6 +13,7 @@ use crate::{
     dpop_key::{
         DpopKey, FapiClient, REDIRECT, assertion, declare, metadata, post, push, pushed_url, redeem, refresh,
     },
+    rfc9701_introspection::{TYPE, ask},
     steps::{header_of, new_key},
 };
 
@@ -31,6 +32,10 @@ async fn f2_09_f2_13_f2_15_f2_33_f2_34_the_whole_flow() {
         for token in ["access_token", "id_token"] {
             assert_eq!(header_of(tokens.str(token))["alg"], "ES256", "{token}");
         }
+        // What is signed about its tokens is signed so, too.
+        let answer = ask(&bank, TYPE, tokens.str("access_token")).await.expect(200);
+        assert_eq!(header_of(&answer.text)["alg"], "ES256");
+        assert_eq!(claims_of(&answer.text)["token_introspection"]["active"], true);
         // F2-13: the refresh token stays, whatever it is used for; DP-06: with any key.
         let first = tokens.str("refresh_token");
         for _ in 0..2 {

@@ -1,12 +1,15 @@
 //! The token endpoint (RFC 6749 §3.2, §4.1.3, §4.4, §5; RFC 7636 §4.6; RFC 8707): which codes give tokens,
 //! to whom, and how refusals look.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use testkit::{Answer, Browser, claims_of};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    bank::Bank,
+    bank::{Bank, ENGINES},
     steps::{answer, code_for, tokens_for},
 };
 
@@ -167,6 +170,42 @@ async fn bcp_18_er_03_f2_36_token_responses_are_complete_unguessable_and_never_s
         assert!(value.len() >= 43 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
         let same = values.iter().filter(|other| other[..8] == value[..8]).count();
         assert_eq!(same, 1, "no two begin alike");
+    }
+}
+
+/// A thief who replays a code and hangs up at once does not keep what the code gave (RFC 6749 §4.1.2).
+#[tokio::test]
+async fn f2_25_hanging_up_does_not_undo_what_a_refusal_does() {
+    for engine in ENGINES {
+        let bank = Bank::on(engine).await;
+        let app = bank.app("spa");
+        let (attempt, code) = code_for(&bank, &app, "openid accounts:read").await;
+        let tokens = app.redeem(&attempt, &code).await.expect(200);
+        let api = bank.api("accounts-api");
+        assert!(api.is_active(tokens.str("access_token")).await);
+        let endpoint = app.endpoint("/token");
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("grant_type", "authorization_code"), ("code", &code), ("client_id", "spa")])
+            .extend_pairs([("redirect_uri", &app.redirect_uri), ("code_verifier", &attempt.verifier)])
+            .finish();
+        let address = (endpoint.host_str().unwrap(), endpoint.port().unwrap());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST {} HTTP/1.1\r\nhost: {}:{}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n",
+            endpoint.path(),
+            address.0,
+            address.1,
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        drop(stream);
+        let dead = async {
+            while api.is_active(tokens.str("access_token")).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(10), dead).await.is_ok(), "{engine:?}");
     }
 }
 

@@ -51,6 +51,7 @@ async fn declare(bank: &Bank) {
         client_credentials = true
         [[client]]
         client_id = "rar-app"
+        profile = "general"
         client_name = "RAR App"
         client_secret = "rar-app-secret-0123456789abcde"
         redirect_uris = ["https://rar.example/cb"]

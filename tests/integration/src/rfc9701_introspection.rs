@@ -13,11 +13,11 @@ use crate::{
     steps::{answer, header_of, tokens_for},
 };
 
-const TYPE: &str = "application/token-introspection+jwt";
+pub const TYPE: &str = "application/token-introspection+jwt";
 const API: &str = "https://api.bank.example";
 
 /// The accounts API asks, with this `Accept`.
-async fn ask(bank: &Bank, accept: &str, token: &str) -> Answer {
+pub async fn ask(bank: &Bank, accept: &str, token: &str) -> Answer {
     let app = bank.app("web-app");
     let request = app.http().post(app.endpoint("/introspect"));
     let request = request.basic_auth("accounts-api", Some("accounts-api-secret-0123456789"));

@@ -128,6 +128,7 @@ pub async fn serve(
         tokio::spawn(admin::upkeep(metrics, stop.clone())),
     ];
     listeners.serve(public, mutual, admin, stop).await;
+    app.finish(settings.listen.drain.to_duration()).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     service.finish_audit_queue().await;
     if let Err(error) = service.record_lifecycle(EventKind::ServerStopped).await {

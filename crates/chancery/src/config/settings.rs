@@ -380,7 +380,7 @@ section! {
         /// Whether there is a registration endpoint.
         enabled: bool = false;
         /// What clients may and may never ask for: `[[registration.policies]]` with `name`, `scopes`
-        /// (absent: everything that is declared), `grant_types`, `response_types`, `auth_methods`,
+        /// (absent: everything that is declared, for public clients without what is financial), `grant_types`, `response_types`, `auth_methods`,
         /// `redirect_hosts` (such as `app.example`, `*.apps.example`, `*`), `native`, `link_hosts`,
         /// `pkce_exempt`, `secret_lifetime`, `consent_lifetime`. None lets a client be first-party.
         policies: Vec<PolicyTable> = Vec::new();

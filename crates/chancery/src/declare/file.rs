@@ -125,6 +125,8 @@ struct DetailTypeTable {
     always_ask: bool,
     second_factor_required: Option<bool>,
     #[serde(default)]
+    financial: bool,
+    #[serde(default)]
     client_credentials: bool,
     schema_file: Option<PathBuf>,
     #[serde(default)]
@@ -427,6 +429,10 @@ impl DetailTypeTable {
                     .map_err(|error| named(format!("{} is not JSON: {error}", path.display())))?,
             ),
         };
+        if self.client_credentials && !self.roles.is_empty() {
+            let why = "roles are people's, and client_credentials asks no person: one of them has to go";
+            return Err(named(why.to_owned()));
+        }
         let definition = DetailTypeDefinition {
             // PSD2 article 97: who pays shows two factors, unless the bank says otherwise.
             second_factor_required: self.second_factor_required.unwrap_or(self.r#type == PAYMENT_INITIATION),
@@ -436,6 +442,7 @@ impl DetailTypeTable {
             locations: self.locations,
             roles: self.roles,
             always_ask: self.always_ask,
+            financial: self.financial,
             client_credentials: self.client_credentials,
             schema,
             translations: self.text,

@@ -274,7 +274,10 @@ impl Service {
             return Ok(Some(user));
         }
         let mut tx = self.0.store.begin().await?;
-        let Some(held) = tx.hold_user(user.id).await? else { return Ok(self.0.store.user(user.id).await?) };
+        let Some(held) = tx.hold_user(user.id).await? else {
+            drop(tx);
+            return Ok(self.0.store.user(user.id).await?);
+        };
         let user = followed(&held, config, identity);
         if user != held && tx.follow_upstream(user.id, &user.claims, &user.roles).await? == 1 {
             let event = self.event(context, EventKind::UserChanged, self.now()).user(user.id);

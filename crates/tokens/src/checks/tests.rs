@@ -81,6 +81,7 @@ pub(crate) fn catalogue() -> Catalogue {
         locations: locations.into_iter().map(str::to_owned).collect(),
         roles: [].into(),
         always_ask: false,
+        financial: false,
         second_factor_required: name == "payment_initiation",
         client_credentials: false,
         schema: None,

@@ -130,7 +130,32 @@ fn f2_34_dr_10_a_financial_client_gets_its_profile_and_what_that_signs_with() {
     let fapi = Some(Profile::Fapi2);
     assert_eq!(ask("openid payments:write", AuthMethod::PrivateKeyJwt), (fapi, "ES256".into()));
     assert_eq!(ask("openid accounts:read", AuthMethod::PrivateKeyJwt), (None, "RS256".into()));
-    assert_eq!(ask("openid payments:write", AuthMethod::None), (None, "RS256".into()));
+    // Who can't have the profile gets at money only where the policy names the scope.
+    let public = json!({ "token_endpoint_auth_method": "none" });
+    let (metadata, _) = settle(&wish(public), &policy, &declared()).unwrap();
+    assert!(!metadata.scope.unwrap().contains("payments:write"));
+    let asking = json!({ "token_endpoint_auth_method": "none", "scope": "openid payments:write" });
+    let refused = settle(&wish(asking.clone()), &policy, &declared());
+    assert!(matches!(refused, Err(RegistrationFault::NotAllowed { member: "scope", .. })), "{refused:?}");
+    let named = RegistrationPolicy { scopes: Some("openid payments:write".parse().unwrap()), ..policy };
+    assert_eq!(settle(&wish(asking), &named, &declared()).unwrap().1.profile, None);
+}
+
+#[test]
+fn f2_08_dr_08_an_update_never_puts_off_the_profile() {
+    let policy = RegistrationPolicy { scopes: None, ..policy() };
+    let asking = |method: &str, scope: &str| {
+        let keys = json!({ "token_endpoint_auth_method": method, "scope": scope });
+        settle(&wish(keys), &policy, &declared())
+    };
+    let (metadata, settings) = asking("private_key_jwt", "openid payments:write").unwrap();
+    let before = ClientRecord { metadata, settings, ..crate::client::tests::record() };
+    assert_eq!(before.settings.profile, Some(Profile::Fapi2));
+    for method in ["none", "client_secret_basic", "private_key_jwt"] {
+        let (after, _) = asking(method, "openid accounts:read").unwrap();
+        let profile = policy.replaced(&before, &after, &declared()).profile;
+        assert_eq!(profile, Some(Profile::Fapi2), "{method}");
+    }
 }
 
 #[test]

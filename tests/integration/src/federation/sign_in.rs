@@ -192,6 +192,7 @@ async fn rar_02_details_that_want_two_factors_are_asked_of_the_provider() {
         locations = ["https://api.bank.example"]
         [[client]]
         client_id = "payer"
+        profile = "general"
         client_secret = "payer-secret-0123456789abcdefg"
         redirect_uris = ["https://web.example/cb"]
         scope = "openid"
