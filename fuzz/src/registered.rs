@@ -50,7 +50,7 @@ pub fn registration(bytes: &[u8]) {
     };
     let catalogue = Catalogue::default();
     let declared = catalogue.supported().cloned().collect();
-    let Ok((metadata, settings)) = settle(&request, &policy, &catalogue) else { return };
+    let Ok((metadata, settings)) = settle(&request, &policy, &catalogue, None) else { return };
     assert!(!settings.first_party, "DR-10");
     assert!(metadata.scope.is_some_and(|scope| scope.is_subset(&declared)));
     let public = metadata.token_endpoint_auth_method == Some(AuthMethod::None);

@@ -78,14 +78,18 @@ impl Service {
         Ok(Ok(Introspected { response, token }))
     }
 
-    /// What the profile of the client whose token an answer is about signs with (F2-34).
+    /// What the profile of the client whose token an answer is about signs with (F2-34). As it is stored:
+    /// who asks about a token makes us fetch no document and judges no keys. A client that is gone was
+    /// perhaps a financial one.
     async fn algorithms_about(&self, response: &IntrospectionResponse) -> Result<&'static [Algorithm]> {
-        let client = match response {
-            IntrospectionResponse::Active(token) => self.client(token.client_id.as_str()).await?,
-            IntrospectionResponse::Inactive => None,
+        let profile = match response {
+            IntrospectionResponse::Active(token) => {
+                let record = self.0.store.client(&token.client_id).await?;
+                record.map_or(Profile::Fapi2, |record| record.settings.profile.unwrap_or(Profile::General))
+            }
+            IntrospectionResponse::Inactive => Profile::General,
         };
-        let rules = client.map_or(Rules::of(Profile::General), |client| client.protection.rules());
-        Ok(rules.algorithms)
+        Ok(Rules::of(profile).algorithms)
     }
 
     async fn introspection_refused(

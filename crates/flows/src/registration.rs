@@ -252,7 +252,7 @@ impl Service {
             (None, None) => request,
             (Some(_), _) => or_refuse!(self.with_statement(request, now).await?).0,
         };
-        let settled = self.settled(&request, &policy, Some(&before.metadata)).await?;
+        let settled = self.settled(&request, &policy, Some(&before)).await?;
         let (metadata, _) = or_refuse!(settled);
         registration.software_statement = request.software_statement;
         let mut tx = self.0.store.begin().await?;
@@ -409,9 +409,11 @@ impl Service {
         &self,
         request: &RegistrationRequest,
         policy: &RegistrationPolicy,
-        before: Option<&ClientMetadata>,
+        before: Option<&ClientRecord>,
     ) -> Registered<(ClientMetadata, ClientSettings)> {
-        let (metadata, settings) = or_refuse!(settle(request, policy, &self.declared().catalogue));
+        let standing = before.and_then(|before| before.settings.profile);
+        let settled = settle(request, policy, &self.declared().catalogue, standing);
+        let (metadata, settings) = or_refuse!(settled);
         for (member, url) in asked(&metadata) {
             // What follows `#` is never sent; in a `request_uri` it names the version (Core §6.2).
             let url = url.split('#').next().unwrap_or_default();
@@ -419,7 +421,7 @@ impl Service {
                 return Ok(Err(RegistrationFault::Unreachable(member).into()));
             }
         }
-        let sector = self.check_sector(&metadata, before).await;
+        let sector = self.check_sector(&metadata, before.map(|before| &before.metadata)).await;
         or_refuse!(sector.map_err(|refusal| RegistrationFault::Sector(refusal.to_string())));
         Ok(Ok((metadata, settings)))
     }

@@ -1,7 +1,7 @@
 //! What is asked of the issuer: where its endpoints are, its keys, and whether a token still stands.
 //!
-//! Nothing is fetched before the first token arrives, and a failed look-up is tried again with the next one,
-//! so an API may start before its issuer. Keys are fetched anew every ten minutes, and once when a token
+//! Nothing is fetched before the first token arrives, and a failed look-up is tried again with the next one a
+//! second later, so an API may start before its issuer. Keys are fetched anew every ten minutes, and once when a token
 //! names a key that is not among them; strangers who invent key names can't make us fetch more often than
 //! every ten seconds. Many requests at once cause one fetch, and while it lasts the keys that are known go on
 //! counting: a slow issuer delays only tokens whose key nobody knows.
@@ -17,7 +17,8 @@ use moka::sync::Cache;
 use protocol::json;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::Instrument;
 
 use crate::{
     Config,
@@ -29,6 +30,8 @@ use crate::{
 const KEYS_STALE_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// The shortest time between two tries once there are keys.
 const REFETCH_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(10);
+/// The same while there are none: those who queued up during a failure do not repeat it one by one.
+const RETRY_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 /// Metadata, key sets and introspection answers are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// How long the issuer may take.
@@ -51,6 +54,8 @@ enum IssuerFault {
     OtherIssuer(String),
     #[error("the metadata names no introspection endpoint")]
     NoIntrospection,
+    #[error("its keys could not be fetched a moment ago")]
+    JustFailed,
     #[error("the fetch ended early")]
     Ended,
     #[error("the metadata of an https issuer names {0}, which is not https")]
@@ -86,7 +91,7 @@ pub struct Issuer {
     /// Locked for a moment only.
     known: RwLock<Known>,
     /// When the keys were last asked for. Locked while they are.
-    tried: Mutex<Option<DateTime<Utc>>>,
+    tried: Arc<Mutex<Option<DateTime<Utc>>>>,
     answers: Option<Cache<Digest, Arc<Map<String, Value>>>>,
 }
 
@@ -101,7 +106,7 @@ impl Issuer {
             Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(config.introspection_cache).build()
         });
         let http = builder.timeout(PATIENCE).build()?;
-        Ok(Self { http, known: RwLock::default(), tried: Mutex::default(), answers, config })
+        Ok(Self { http, known: RwLock::default(), tried: Arc::default(), answers, config })
     }
 
     /// What a token says.
@@ -163,37 +168,39 @@ impl Issuer {
         at_most_old: TimeDelta,
         now: DateTime<Utc>,
     ) -> Result<Arc<KeySet>, IssuerFault> {
-        if let Some(keys) = self.known().younger(at_most_old, now) {
+        let known = self.known();
+        if let Some(keys) = known.younger(at_most_old, now) {
             return Ok(keys);
         }
-        // A caller who hangs up takes no fetch away from others, who would not repeat it at once.
-        let issuer = Arc::clone(self);
-        let fetching = tokio::spawn(async move { issuer.keys_anew(at_most_old, now).await });
-        fetching.await.map_err(|_| IssuerFault::Ended)?
-    }
-
-    async fn keys_anew(
-        &self,
-        at_most_old: TimeDelta,
-        now: DateTime<Utc>,
-    ) -> Result<Arc<KeySet>, IssuerFault> {
-        let known = self.known().keys;
-        let mut tried = match (&known, self.tried.try_lock()) {
+        let tried = match (known.keys, Arc::clone(&self.tried).try_lock_owned()) {
             (_, Ok(tried)) => tried,
             // Somebody is fetching. Who only wants younger keys does not wait for that.
-            (Some((keys, _)), Err(_)) if at_most_old > TimeDelta::zero() => return Ok(keys.clone()),
-            _ => self.tried.lock().await,
+            (Some((keys, _)), Err(_)) if at_most_old > TimeDelta::zero() => return Ok(keys),
+            _ => Arc::clone(&self.tried).lock_owned().await,
         };
         let known = self.known();
         if let Some(keys) = known.younger(at_most_old, now) {
             return Ok(keys);
         }
-        let known = known.keys;
-        if let Some((keys, _)) = &known
-            && tried.is_some_and(|tried| now.signed_duration_since(tried) < REFETCH_AT_MOST_EVERY)
-        {
-            return Ok(keys.clone());
+        let tried_within =
+            |span| tried.is_some_and(|tried: DateTime<Utc>| now.signed_duration_since(tried) < span);
+        match &known.keys {
+            Some((keys, _)) if tried_within(REFETCH_AT_MOST_EVERY) => return Ok(keys.clone()),
+            None if tried_within(RETRY_AT_MOST_EVERY) => return Err(IssuerFault::JustFailed),
+            _ => {}
         }
+        // A caller who hangs up takes no fetch away from others, who would not repeat it at once.
+        let issuer = Arc::clone(self);
+        let fetch = async move { issuer.keys_anew(tried, known.keys, now).await };
+        tokio::spawn(fetch.in_current_span()).await.map_err(|_| IssuerFault::Ended)?
+    }
+
+    async fn keys_anew(
+        &self,
+        mut tried: OwnedMutexGuard<Option<DateTime<Utc>>>,
+        known: Option<(Arc<KeySet>, DateTime<Utc>)>,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<KeySet>, IssuerFault> {
         *tried = Some(now);
         match (self.fetch_keys().await, known) {
             (Ok(keys), _) => {

@@ -164,7 +164,25 @@ async fn the_issuer_may_come_up_after_the_api() {
     let issuer = stub.known();
     assert!(matches!(issuer.read(&stub.token(), at(0)).await, Err(Refusal::IssuerUnavailable)));
     stub.serve(TcpListener::bind(address).await.unwrap());
-    assert!(issuer.read(&stub.token(), at(0)).await.is_ok());
+    assert!(matches!(issuer.read(&stub.token(), at(0)).await, Err(Refusal::IssuerUnavailable)));
+    assert!(issuer.read(&stub.token(), at(1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_hangs_up_takes_no_fetch_away_from_others() {
+    let stub = Stub::start().await;
+    let issuer = stub.known();
+    stub.0.patience.forget_permits(100);
+    let (first, token) = (issuer.clone(), stub.token());
+    let hung_up = tokio::spawn(async move { first.read(&token, at(0)).await });
+    while stub.fetches() < 1 {
+        tokio::task::yield_now().await;
+    }
+    hung_up.abort();
+    assert!(hung_up.await.unwrap_err().is_cancelled());
+    stub.0.patience.add_permits(1);
+    issuer.read(&stub.token(), at(0)).await.unwrap();
+    assert_eq!(stub.fetches(), 1);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ pub fn read_document(
             return Err(DocumentFault::Redirect(uri.clone()));
         }
     }
-    let (metadata, settings) = settle(&request, policy, catalogue)?;
+    let (metadata, settings) = settle(&request, policy, catalogue, None)?;
     let record = ClientRecord {
         id: id.clone(),
         metadata,

@@ -141,7 +141,8 @@ impl ClientFault {
 }
 
 /// A client's wish as the policy lets it be: with every default spelt out, because the client is told all
-/// that is registered (DR-02), and with the settings that the policy says.
+/// that is registered (DR-02), and with the settings that the policy says. `standing` is the profile that the
+/// client has already, if it has one: the defaults follow it, because an update never puts it off (F2-08).
 ///
 /// # Errors
 /// The first [`RegistrationFault`] that was found.
@@ -149,6 +150,7 @@ pub fn settle(
     request: &RegistrationRequest,
     policy: &RegistrationPolicy,
     catalogue: &Catalogue,
+    standing: Option<Profile>,
 ) -> Result<(ClientMetadata, ClientSettings), RegistrationFault> {
     let mut metadata = request.metadata.clone();
     keys(&metadata)?;
@@ -158,7 +160,7 @@ pub fn settle(
     redirects(&metadata, policy)?;
     links(&metadata, policy)?;
     sector(&metadata)?;
-    let profile = chosen_profile(&metadata, catalogue);
+    let profile = standing.or_else(|| chosen_profile(&metadata, catalogue));
     let usual = Rules::of(profile.unwrap_or(Profile::General)).default_algorithm;
     metadata.id_token_signed_response_alg.get_or_insert_with(|| usual.to_string());
     Ok((metadata, policy.settings(method, profile)))
@@ -185,15 +187,18 @@ impl RegistrationPolicy {
         metadata: &ClientMetadata,
         catalogue: &Catalogue,
     ) -> ClientSettings {
-        let by_policy = |metadata: &ClientMetadata| {
+        let by_policy = |metadata: &ClientMetadata, profile| {
             let method = metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
-            self.settings(method, chosen_profile(metadata, catalogue))
+            self.settings(method, profile)
         };
-        let (was, now, set) = (by_policy(&before.metadata), by_policy(metadata), &before.settings);
+        let set = &before.settings;
+        // A profile that it has once, by whomever, is not put off by asking for less. Who has none gets the
+        // one that its new wishes ask for (F2-08).
+        let profile = set.profile.or_else(|| chosen_profile(metadata, catalogue));
+        let (was, now) = (by_policy(&before.metadata, set.profile), by_policy(metadata, profile));
         ClientSettings {
             require_pkce: now.require_pkce || (set.require_pkce && !was.require_pkce),
-            // A profile that it has once is not put off by asking for less (F2-08).
-            profile: if set.profile == was.profile { now.profile.or(set.profile) } else { set.profile },
+            profile,
             consent_lifetime: match set.consent_lifetime == was.consent_lifetime {
                 true => now.consent_lifetime,
                 false => set.consent_lifetime,

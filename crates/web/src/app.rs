@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use flows::Service;
 use http::HeaderValue;
@@ -113,12 +113,16 @@ impl App {
             .expect("a number can stand in a header");
         Self(Arc::new(Shared { service, config, limits, unfinished: TaskTracker::new(), document_caching }))
     }
-    /// Waits for what requests began whose callers have gone, but no longer than this. Nothing new may be
-    /// served any more.
-    pub async fn finish(&self, limit: Duration) {
+
+    /// Waits for what requests began whose callers have gone, but no longer than until `deadline` is over.
+    /// Nothing new may be served any more.
+    pub async fn finish(&self, deadline: impl Future) {
         self.unfinished.close();
-        if tokio::time::timeout(limit, self.unfinished.wait()).await.is_err() {
-            tracing::warn!(requests = self.unfinished.len(), "some requests did not end in time");
+        tokio::select! {
+            () = self.unfinished.wait() => {}
+            _ = deadline => {
+                tracing::warn!(requests = self.unfinished.len(), "some requests did not end in time");
+            }
         }
     }
 }

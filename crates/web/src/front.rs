@@ -8,6 +8,12 @@
 //! These could be nine tower layers. axum clones and boxes a route once per layer and request, and
 //! each of those boxes holds all that lie within, so nine layers cost several times what the answers
 //! of the cheap endpoints do. One layer, shared by reference, costs one box.
+//!
+//! A caller may hang up whenever it likes. What only reads then ends; everything else goes on to its end,
+//! within the same limit of time. Else whoever is refused could hang up before the refusal's consequences are
+//! written: the counted attempt, the revoked family, the line in the audit trail, the noted fetch of
+//! somebody's keys. Who hangs up and asks again with the same code or refresh token may therefore find it
+//! used.
 
 use std::{
     convert::Infallible,
@@ -43,10 +49,8 @@ use crate::{
     traced::trace,
 };
 
-/// No request takes longer.
+/// No request takes longer, whether or not its caller still waits.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// What a request began is ended by itself, but not for ever.
-const END: Duration = Duration::from_secs(60);
 
 /// What the routes of a group have in common.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +59,13 @@ pub struct Rules {
     class: Option<Class>,
     cross_origin: bool,
     no_head: bool,
+    only_reads: bool,
 }
 
 impl Rules {
     /// For people: pages.
-    pub const PEOPLE: Self = Self { page: true, class: None, cross_origin: false, no_head: false };
+    pub const PEOPLE: Self =
+        Self { page: true, class: None, cross_origin: false, no_head: false, only_reads: false };
     /// For programs.
     pub const PROGRAMS: Self = Self { page: false, ..Self::PEOPLE };
 
@@ -80,6 +86,12 @@ impl Rules {
     #[must_use]
     pub const fn no_head(self) -> Self {
         Self { no_head: true, ..self }
+    }
+
+    /// Nothing of it writes or asks others, so it may end when its caller hangs up.
+    #[must_use]
+    pub const fn only_reads(self) -> Self {
+        Self { only_reads: true, ..self }
     }
 }
 
@@ -114,7 +126,7 @@ struct Door {
 
 impl Door {
     #[expect(clippy::disallowed_methods, reason = "a duration for metrics; no decision reads it")]
-    async fn pass(&self, mut request: Request) -> Response {
+    async fn pass(self: &Arc<Self>, mut request: Request) -> Response {
         let began = tokio::time::Instant::now();
         let correlation = identify(&self.app, &mut request);
         let (pattern, method) =
@@ -133,14 +145,14 @@ impl Door {
         response
     }
 
-    async fn traced(&self, request: Request) -> Response {
+    async fn traced(self: &Arc<Self>, request: Request) -> Response {
         match self.app.config.traced {
             None => self.protected(request).await,
             Some(_) => trace(&self.app, request, |request| self.protected(request)).await,
         }
     }
 
-    async fn protected(&self, request: Request) -> Response {
+    async fn protected(self: &Arc<Self>, request: Request) -> Response {
         let mut response = match excess(&request) {
             Some(status) => status.into_response(),
             None => self.bounded(request).await,
@@ -155,15 +167,13 @@ impl Door {
     }
 
     /// Ends in time, with a bounded body, and with an answer whatever happens.
-    async fn bounded(&self, mut request: Request) -> Response {
+    async fn bounded(self: &Arc<Self>, mut request: Request) -> Response {
         if !request.body().is_end_stream() {
             DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
         }
-        match tokio::time::timeout(TIMEOUT, caught(self.shared(request))).await {
-            Ok(Some(response)) => response,
-            Ok(None) => panicked(),
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
+        let door = Arc::clone(self);
+        let answer = in_time(async move { door.shared(request).await });
+        if self.rules.only_reads { answer.await } else { whole(&self.app.unfinished, answer).await }
     }
 
     async fn shared(&self, request: Request) -> Response {
@@ -190,30 +200,27 @@ impl Door {
         told(self.routed(request).await, standing)
     }
 
-    /// A caller may hang up whenever it likes; a request that may write goes on all the same. Else whoever
-    /// is refused could hang up before the refusal's consequences are written: the counted attempt, the
-    /// revoked family, the line in the audit trail, the noted fetch of somebody's keys.
     async fn routed(&self, request: Request) -> Response {
         if self.rules.no_head && request.method() == Method::HEAD {
             return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response();
         }
-        let only_reads = request.method().is_safe() && !self.rules.no_head;
-        let route = self.route.clone();
-        let answer = async move {
-            let Ok(response) = route.oneshot(request).await;
-            response
-        };
-        if only_reads { answer.await } else { whole(&self.app.unfinished, answer).await }
+        let Ok(response) = self.route.clone().oneshot(request).await;
+        response
+    }
+}
+
+/// The answer of some work, if it comes within the limit. Whoever reads 503 knows that it has ended.
+async fn in_time(work: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(TIMEOUT, caught(work)).await {
+        Ok(Some(response)) => response,
+        Ok(None) => panicked(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 /// Some work that comes to its end whether or not somebody waits for it.
 async fn whole(unfinished: &TaskTracker, work: impl Future<Output = Response> + Send + 'static) -> Response {
-    match unfinished.spawn(tokio::time::timeout(END, caught(work)).in_current_span()).await {
-        Ok(Ok(Some(response))) => response,
-        Ok(Ok(None)) => panicked(),
-        Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+    unfinished.spawn(work.in_current_span()).await.unwrap_or_else(|_| panicked())
 }
 
 fn panicked() -> Response {
@@ -258,8 +265,24 @@ mod tests {
         unfinished.close();
         unfinished.wait().await;
         assert!(ended.load(Ordering::SeqCst));
-        let panicking = whole(&unfinished, async { panic!("in a task") }).await;
+        let panicking = whole(&unfinished, in_time(async { panic!("in a task") })).await;
         assert_eq!(panicking.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_has_ended_when_503_is_answered() {
+        let (unfinished, ended) = (TaskTracker::new(), Arc::new(AtomicBool::new(false)));
+        let said = Arc::clone(&ended);
+        let endless = async move {
+            tokio::time::sleep(2 * TIMEOUT).await;
+            said.store(true, Ordering::SeqCst);
+            StatusCode::OK.into_response()
+        };
+        let late = whole(&unfinished, in_time(endless)).await;
+        assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(unfinished.is_empty());
+        tokio::time::sleep(3 * TIMEOUT).await;
+        assert!(!ended.load(Ordering::SeqCst));
     }
 
     #[tokio::test]

@@ -40,15 +40,19 @@ pub fn identify(app: &App, request: &mut Request) -> CorrelationId {
     correlation
 }
 
-/// What a configured proxy says of its client; else the certificate of the connection, if TLS ends here
-/// (MT-09). A proxy may show a certificate of its own, which is nobody's that stands behind it.
+/// What a configured proxy says of its client, if it is configured to say it; else the certificate of the
+/// connection, if TLS ends here (MT-09). A proxy may show a certificate of its own, which is nobody's that
+/// stands behind it: from these addresses nobody is a client by its own connection.
 fn certificate(app: &App, peer: Option<Peer>, request: &Request) -> PresentedCertificate {
-    match (app.config.certificate_header, peer) {
-        (Some(form), Some(peer)) if app.config.trusts(peer.address.ip()) => form.read(request.headers()),
-        _ => match request.extensions().get() {
-            Some(PeerCertificate(shown)) => shown.clone(),
+    if peer.is_some_and(|peer| app.config.trusts(peer.address.ip())) {
+        return match app.config.certificate_header {
+            Some(form) => form.read(request.headers()),
             None => PresentedCertificate::Absent,
-        },
+        };
+    }
+    match request.extensions().get() {
+        Some(PeerCertificate(shown)) => shown.clone(),
+        None => PresentedCertificate::Absent,
     }
 }
 

@@ -60,7 +60,7 @@ pub fn public_router(app: &App) -> Router {
         .route("/check-session", get(check_session::get))
         .route("/assets/{file}", get(assets::serve))
         .fallback(not_found)
-        .layer(front(app, Rules::PEOPLE));
+        .layer(front(app, Rules::PEOPLE.only_reads()));
     // BCP-23: browser apps call these from anywhere, without cookies. The authorization endpoint is
     // never among them (F2-04).
     let shared = Rules::PROGRAMS.cross_origin();
@@ -68,7 +68,7 @@ pub fn public_router(app: &App) -> Router {
         .route("/.well-known/openid-configuration", get(metadata::provider))
         .route("/.well-known/oauth-authorization-server", get(metadata::provider))
         .route("/jwks", get(metadata::jwks))
-        .route_layer(front(app, shared));
+        .route_layer(front(app, shared.only_reads()));
     // DR-01: where registration is off there is nothing to find.
     let registration = match app.service.policies().registration {
         None => Router::new(),

@@ -179,6 +179,11 @@ impl MutualBank {
 
     /// Opens it with changed policies.
     pub async fn with(change: impl FnOnce(&mut Policies)) -> Self {
+        Self::behind(&[], change).await
+    }
+
+    /// Opens it where these are proxies, none of which says what its clients show.
+    pub async fn behind(proxies: &[&str], change: impl FnOnce(&mut Policies)) -> Self {
         let (authority, server, stop) =
             (Authority::new(), ServerCertificate::new(), CancellationToken::new());
         let files = server.directory.path();
@@ -196,7 +201,8 @@ impl MutualBank {
             change(policies);
         })
         .await;
-        let app = App::new(bank.service.clone(), WebConfig::new(&bank.issuer, "Test Bank", Vec::new()));
+        let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
+        let app = App::new(bank.service.clone(), WebConfig::new(&bank.issuer, "Test Bank", proxies));
         tokio::spawn(mutual.serve(mutual_router(&app), stop.clone()));
         tokio::spawn(public.serve(public_router(&app), stop.clone()));
         Self { bank, authority, alias, public: public_url, server, stop }

@@ -344,6 +344,16 @@ async fn mt_06_mt_07_metadata_says_where_certificates_are_asked_for_and_all_of_i
 }
 
 #[tokio::test]
+async fn mt_09_what_a_proxy_shows_itself_is_nobodys_behind_it() {
+    for (proxy, status) in [("127.0.0.2/32", 200), ("127.0.0.1/32", 401)] {
+        let house = MutualBank::behind(&[proxy], |_| {}).await;
+        let own = Identity::self_signed();
+        declare(&house.bank, "tls-app", by_key(&own)).await;
+        house.shows(&own).own_token("tls-app").await.expect(status);
+    }
+}
+
+#[tokio::test]
 async fn mt_07_only_the_listener_for_them_asks_for_certificates() {
     let house = MutualBank::open().await;
     for (base, asked) in [(&house.alias, true), (&house.public, false)] {

@@ -127,8 +127,14 @@ pub async fn serve(
         tokio::spawn(async move { limits.tend().await }),
         tokio::spawn(admin::upkeep(metrics, stop.clone())),
     ];
+    // One deadline for connections and for what they began.
+    let (stopping, drain) = (stop.clone(), settings.listen.drain.to_duration());
+    let drained = tokio::spawn(async move {
+        stopping.cancelled().await;
+        tokio::time::sleep(drain).await;
+    });
     listeners.serve(public, mutual, admin, stop).await;
-    app.finish(settings.listen.drain.to_duration()).await;
+    app.finish(drained).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     service.finish_audit_queue().await;
     if let Err(error) = service.record_lifecycle(EventKind::ServerStopped).await {

@@ -82,6 +82,12 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
     if settings.registration.enabled && settings.registration.anonymous_policy.is_some() {
         warnings.push("registration.anonymous_policy is set: everybody can register clients".to_owned());
     }
+    if settings.mtls.listen.is_some() && !settings.proxy.trusted.is_empty() {
+        warnings.push(
+            "mtls.listen is set: no client can show its certificate from an address of proxy.trusted"
+                .to_owned(),
+        );
+    }
     if !settings.listen.admin.ip().is_loopback() && settings.listen.admin_allow.is_empty() {
         warnings.push(format!(
             "the admin listener {} can be reached from other machines; only the network guards it",

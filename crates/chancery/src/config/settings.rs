@@ -139,7 +139,8 @@ section! {
     Mtls "mtls" {
         /// Where they connect, with TLS that asks for a certificate; an address of its own, so that
         /// browsers are never asked. Needs `tls`. Leave it out if a proxy does this; see
-        /// `proxy.certificate_header`.
+        /// `proxy.certificate_header`. A certificate that one of `proxy.trusted` shows is its own and
+        /// counts as nobody's, so no client may connect from those addresses.
         listen: Option<SocketAddr> = None;
         /// The https URL at which clients reach that listener, or the proxy that asks for
         /// certificates; it is published as `mtls_endpoint_aliases`. Leave it out if the proxy asks for

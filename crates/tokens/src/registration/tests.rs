@@ -41,7 +41,7 @@ fn wish(more: Value) -> RegistrationRequest {
 
 #[test]
 fn dr_02_defaults_are_spelt_out() {
-    let (metadata, settings) = settle(&wish(json!({})), &policy(), &declared()).unwrap();
+    let (metadata, settings) = settle(&wish(json!({})), &policy(), &declared(), None).unwrap();
     assert_eq!(metadata.token_endpoint_auth_method, Some(AuthMethod::ClientSecretBasic));
     assert_eq!(metadata.grant_types, Some(vec![GrantType::AuthorizationCode]));
     assert_eq!(metadata.response_types, Some(vec![ResponseType::Code]));
@@ -50,7 +50,7 @@ fn dr_02_defaults_are_spelt_out() {
     assert_eq!(metadata.scope.unwrap().to_string(), "accounts:read openid");
     assert_eq!(settings.consent_lifetime, Some(90 * 86_400));
     let grants = json!({ "grant_types": ["authorization_code", "refresh_token"] });
-    let (metadata, _) = settle(&wish(grants), &policy(), &declared()).unwrap();
+    let (metadata, _) = settle(&wish(grants), &policy(), &declared(), None).unwrap();
     assert!(metadata.scope.unwrap().contains("offline_access"));
 }
 
@@ -62,7 +62,7 @@ fn dr_02_defaults_are_spelt_out() {
 #[case::details(json!({ "authorization_details_types": ["account_information", "payment"] }), "authorization_details_types")]
 #[case::native(json!({ "application_type": "native" }), "application_type")]
 fn dr_10_the_policy_bounds_every_wish(#[case] more: Value, #[case] member: &str) {
-    match settle(&wish(more), &policy(), &declared()) {
+    match settle(&wish(more), &policy(), &declared(), None) {
         Err(RegistrationFault::NotAllowed { member: found, .. }) => assert_eq!(found, member),
         other => panic!("{other:?}"),
     }
@@ -74,14 +74,14 @@ fn dr_10_settings_come_from_the_policy_alone() {
         "first_party": true, "require_pkce": false, "profile": "general", "second_factor": "if-enrolled",
         "consent_lifetime": 1, "trusted": true,
     });
-    let (_, settings) = settle(&wish(greedy.clone()), &policy(), &declared()).unwrap();
+    let (_, settings) = settle(&wish(greedy.clone()), &policy(), &declared(), None).unwrap();
     let plain = ClientSettings { consent_lifetime: Some(90 * 86_400), ..ClientSettings::default() };
     assert_eq!(settings, plain);
     let lenient = RegistrationPolicy { pkce_exempt: true, ..policy() };
-    assert!(!settle(&wish(greedy), &lenient, &declared()).unwrap().1.require_pkce);
+    assert!(!settle(&wish(greedy), &lenient, &declared(), None).unwrap().1.require_pkce);
     // A public client is never exempt, whatever the policy says.
     let public = wish(json!({ "token_endpoint_auth_method": "none" }));
-    assert!(settle(&public, &lenient, &declared()).unwrap().1.require_pkce);
+    assert!(settle(&public, &lenient, &declared(), None).unwrap().1.require_pkce);
 }
 
 #[rstest]
@@ -91,7 +91,7 @@ fn dr_10_settings_come_from_the_policy_alone() {
     RegistrationFault::Keys("key 0 of the set: the key contains the private member \"d\"; send only the public key".into())
 )]
 fn dr_04_keys_come_once_and_public(#[case] more: Value, #[case] expected: RegistrationFault) {
-    assert_eq!(settle(&wish(more), &policy(), &declared()), Err(expected));
+    assert_eq!(settle(&wish(more), &policy(), &declared(), None), Err(expected));
 }
 
 #[rstest]
@@ -103,7 +103,7 @@ fn dr_04_keys_come_once_and_public(#[case] more: Value, #[case] expected: Regist
 #[case("HTTPS://evil.example/cb", false)]
 #[case("Https://a.apps.example/cb", true)]
 fn dr_10_redirect_hosts_are_those_of_the_policy(#[case] uri: &str, #[case] allowed: bool) {
-    let settled = settle(&wish(json!({ "redirect_uris": [uri] })), &policy(), &declared());
+    let settled = settle(&wish(json!({ "redirect_uris": [uri] })), &policy(), &declared(), None);
     assert_eq!(settled.is_ok(), allowed, "{settled:?}");
 }
 
@@ -114,7 +114,7 @@ fn dr_10_redirect_hosts_are_those_of_the_policy(#[case] uri: &str, #[case] allow
 #[case("https://a.apps.example@evil.example/", false)]
 fn dr_06_pages_are_on_hosts_of_the_client(#[case] link: &str, #[case] allowed: bool) {
     for member in ["client_uri", "logo_uri", "policy_uri", "tos_uri"] {
-        let settled = settle(&wish(json!({ (member): link })), &policy(), &declared());
+        let settled = settle(&wish(json!({ (member): link })), &policy(), &declared(), None);
         assert_eq!(settled.is_ok(), allowed, "{member}: {settled:?}");
     }
 }
@@ -124,7 +124,7 @@ fn f2_34_dr_10_a_financial_client_gets_its_profile_and_what_that_signs_with() {
     let policy = RegistrationPolicy { scopes: None, ..policy() };
     let ask = |scope: &str, method: AuthMethod| {
         let wish = wish(json!({ "scope": scope, "token_endpoint_auth_method": method.as_str() }));
-        let (metadata, settings) = settle(&wish, &policy, &declared()).unwrap();
+        let (metadata, settings) = settle(&wish, &policy, &declared(), None).unwrap();
         (settings.profile, metadata.id_token_signed_response_alg.unwrap())
     };
     let fapi = Some(Profile::Fapi2);
@@ -132,30 +132,61 @@ fn f2_34_dr_10_a_financial_client_gets_its_profile_and_what_that_signs_with() {
     assert_eq!(ask("openid accounts:read", AuthMethod::PrivateKeyJwt), (None, "RS256".into()));
     // Who can't have the profile gets at money only where the policy names the scope.
     let public = json!({ "token_endpoint_auth_method": "none" });
-    let (metadata, _) = settle(&wish(public), &policy, &declared()).unwrap();
+    let (metadata, _) = settle(&wish(public), &policy, &declared(), None).unwrap();
     assert!(!metadata.scope.unwrap().contains("payments:write"));
     let asking = json!({ "token_endpoint_auth_method": "none", "scope": "openid payments:write" });
-    let refused = settle(&wish(asking.clone()), &policy, &declared());
+    let refused = settle(&wish(asking.clone()), &policy, &declared(), None);
     assert!(matches!(refused, Err(RegistrationFault::NotAllowed { member: "scope", .. })), "{refused:?}");
     let named = RegistrationPolicy { scopes: Some("openid payments:write".parse().unwrap()), ..policy };
-    assert_eq!(settle(&wish(asking), &named, &declared()).unwrap().1.profile, None);
+    assert_eq!(settle(&wish(asking), &named, &declared(), None).unwrap().1.profile, None);
+}
+
+/// What a wish makes of a client that has come with another one before.
+fn updated(before: &ClientRecord, policy: &RegistrationPolicy, wish: Value) -> ClientRecord {
+    let (metadata, _) = settle(&self::wish(wish), policy, &declared(), before.settings.profile).unwrap();
+    let settings = policy.replaced(before, &metadata, &declared());
+    ClientRecord { metadata, settings, ..before.clone() }
 }
 
 #[test]
 fn f2_08_dr_08_an_update_never_puts_off_the_profile() {
-    let policy = RegistrationPolicy { scopes: None, ..policy() };
-    let asking = |method: &str, scope: &str| {
-        let keys = json!({ "token_endpoint_auth_method": method, "scope": scope });
-        settle(&wish(keys), &policy, &declared())
-    };
-    let (metadata, settings) = asking("private_key_jwt", "openid payments:write").unwrap();
-    let before = ClientRecord { metadata, settings, ..crate::client::tests::record() };
+    // What the policy derives from the profile follows it too, so that the client can go on under it.
+    let policy = RegistrationPolicy { scopes: None, pkce_exempt: true, ..policy() };
+    let keys = crate::profile::tests::financial().metadata.jwks;
+    let asking = |scope: &str| json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": keys, "scope": scope });
+    let (metadata, settings) =
+        settle(&wish(asking("openid payments:write")), &policy, &declared(), None).unwrap();
+    let before = ClientRecord { metadata, settings, secrets: Vec::new(), ..crate::client::tests::record() };
     assert_eq!(before.settings.profile, Some(Profile::Fapi2));
-    for method in ["none", "client_secret_basic", "private_key_jwt"] {
-        let (after, _) = asking(method, "openid accounts:read").unwrap();
-        let profile = policy.replaced(&before, &after, &declared()).profile;
-        assert_eq!(profile, Some(Profile::Fapi2), "{method}");
+    let after = updated(&before, &policy, asking("openid accounts:read"));
+    assert_eq!(after.settings.profile, Some(Profile::Fapi2));
+    assert!(after.settings.require_pkce);
+    assert_eq!(after.metadata.id_token_signed_response_alg.as_deref(), Some("ES256"));
+    crate::client::Client::parse(&after).unwrap();
+    for method in ["none", "client_secret_basic"] {
+        let wish = json!({ "token_endpoint_auth_method": method, "scope": "openid accounts:read" });
+        let after = updated(&before, &policy, wish);
+        assert_eq!(after.settings.profile, Some(Profile::Fapi2), "{method}");
+        assert!(crate::client::Client::parse(&after).is_err(), "{method}");
     }
+}
+
+#[test]
+fn f2_08_dr_08_who_asks_for_money_later_gets_the_profile_then() {
+    let policy = RegistrationPolicy { scopes: None, ..policy() };
+    let asking = |scope: &str| json!({ "token_endpoint_auth_method": "private_key_jwt", "scope": scope });
+    let (metadata, settings) =
+        settle(&wish(asking("openid accounts:read")), &policy, &declared(), None).unwrap();
+    let mut before = ClientRecord { metadata, settings, ..crate::client::tests::record() };
+    assert_eq!(before.settings.profile, None);
+    // Registered before what it asked for was called financial.
+    before.metadata.scope = Some("openid payments:write".parse().unwrap());
+    let after = updated(&before, &policy, asking("openid payments:write"));
+    assert_eq!(after.settings.profile, Some(Profile::Fapi2));
+    // An operator may have said otherwise.
+    before.settings.profile = Some(Profile::General);
+    let after = updated(&before, &policy, asking("openid payments:write"));
+    assert_eq!(after.settings.profile, Some(Profile::General));
 }
 
 #[test]
@@ -165,7 +196,7 @@ fn dr_06_a_private_use_redirect_makes_nobodys_host_the_clients_own() {
         "application_type": "native", "redirect_uris": ["com.evil.app://login.bank.example/cb"],
         "tos_uri": "https://login.bank.example/terms",
     }));
-    assert_eq!(settle(&wish, &native, &declared()), Err(RegistrationFault::LinkHost("tos_uri")));
+    assert_eq!(settle(&wish, &native, &declared(), None), Err(RegistrationFault::LinkHost("tos_uri")));
 }
 
 #[test]
@@ -176,7 +207,7 @@ fn oc_21_pairwise_subjects_beside_the_device_flow_need_a_sector_document() {
         let wish = wish(json!({
             "subject_type": "pairwise", "grant_types": grants, "sector_identifier_uri": sector,
         }));
-        settle(&wish, &policy, &declared()).map(drop)
+        settle(&wish, &policy, &declared(), None).map(drop)
     };
     let device = json!(["authorization_code", GrantType::DeviceCode.as_str()]);
     assert!(matches!(ask(device.clone(), None), Err(RegistrationFault::Sector(_))));
@@ -187,7 +218,7 @@ fn oc_21_pairwise_subjects_beside_the_device_flow_need_a_sector_document() {
 #[test]
 fn dr_08_dr_10_an_update_leaves_what_an_operator_has_set() {
     let (lenient, catalogue) = (RegistrationPolicy { pkce_exempt: true, ..policy() }, Catalogue::default());
-    let (metadata, settings) = settle(&wish(json!({})), &lenient, &declared()).unwrap();
+    let (metadata, settings) = settle(&wish(json!({})), &lenient, &declared(), None).unwrap();
     assert!(!settings.require_pkce);
     let mut before = crate::client::tests::record();
     before.metadata = metadata.clone();
