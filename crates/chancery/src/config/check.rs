@@ -343,7 +343,7 @@ fn work_is_bounded(settings: &Settings, findings: &mut Vec<Finding>) {
             format!("{fault}."),
         );
     }
-    if passwords.concurrent_hashes == 0 {
+    if passwords.concurrent_hashes == Some(0) {
         find(findings, "passwords.concurrent_hashes", "is 0, so nobody could sign in", "Write at least 1.");
     }
     if settings.listen.max_connections == 0 {

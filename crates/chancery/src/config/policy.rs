@@ -1,6 +1,6 @@
 //! Settings turned into each room's own policy, so that no room reads the configuration.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flows::{
@@ -42,7 +42,7 @@ impl Settings {
             sessions: self.session_policy(),
             throttle: ThrottlePolicy::default(),
             hashing: self.hashing()?,
-            hashing_slots: usize::try_from(self.passwords.concurrent_hashes).unwrap_or(usize::MAX),
+            hashing_slots: self.hashing_slots(),
             interaction_lifetime: self.interactions.lifetime.to_delta(),
             consent_lifetime: Some(self.consent.lifetime.to_delta()),
             rotation: self.rotation()?,
@@ -55,6 +55,18 @@ impl Settings {
             upstreams: self.upstreams.clone(),
             ui_locales: Language::ALL.map(|language| language.tag().to_owned()).to_vec(),
         })
+    }
+
+    /// How many passwords are hashed at a time. However much memory a large machine has, more than eight
+    /// have to be asked for.
+    fn hashing_slots(&self) -> usize {
+        match self.passwords.concurrent_hashes {
+            Some(slots) => usize::try_from(slots).unwrap_or(usize::MAX),
+            None => {
+                let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+                processors.saturating_sub(1).clamp(1, 8)
+            }
+        }
     }
 
     /// Pushed requests and DPoP nonces.

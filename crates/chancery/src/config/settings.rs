@@ -284,8 +284,9 @@ section! {
     /// milliseconds of a processor, by intent.
     Passwords "passwords" {
         /// How many hashes are computed at the same time; further sign-ins wait. Memory for hashing
-        /// is at most this times `memory_kib`.
-        concurrent_hashes: u32 = 2;
+        /// is at most this times `memory_kib`. Without it: one less than the machine has processors, so
+        /// that a rush of sign-ins leaves one to every other endpoint, but at least 1 and at most 8.
+        concurrent_hashes: Option<u32> = None;
         /// Memory of one hash, in KiB.
         memory_kib: u32 = 19 * 1024;
         /// Passes over the memory.
